@@ -1,0 +1,69 @@
+/* What happened, counted: one plain struct per node. /metrics walks the list, tests read the fields.
+ * Every way in which a peer's bytes can be refused has a counter of its own. Append freely. */
+#ifndef TERN_CORE_COUNTERS_H
+#define TERN_CORE_COUNTERS_H
+
+#include <stdint.h>
+
+#define TERN_COUNTERS(X)                                                                           \
+    X(bytes_in, "Bytes read from sockets")                                                         \
+    X(bytes_out, "Bytes written to sockets")                                                       \
+    X(accepts, "Sockets accepted")                                                                 \
+    X(accept_no_descriptors, "Sockets closed at accept because descriptors ran out")               \
+    X(accept_limit, "Sockets closed at accept because of a connection limit")                      \
+    X(first_bytes_unknown, "Connections whose first bytes are no protocol of the port")            \
+    X(first_bytes_timeout, "Connections that sent no first bytes in time")                         \
+    X(dials, "Addresses dialled")                                                                  \
+    X(dial_failures, "Addresses dialled without success")                                          \
+    X(upgrades, "Connections secured and multiplexed")                                             \
+    X(upgrade_failures, "Connections that failed between transport and muxer")                     \
+    X(upgrade_timeouts, "Connections not secured in time")                                         \
+    X(conns_opened, "Connections registered")                                                      \
+    X(conns_closed, "Connections ended")                                                           \
+    X(streams_in, "Streams opened by peers")                                                       \
+    X(streams_out, "Streams opened by us")                                                         \
+    X(streams_limit, "Streams refused because of a limit")                                         \
+    X(multistream_malformed, "Negotiations ended by malformed messages")                           \
+    X(multistream_too_large, "Negotiations ended by an oversize message")                          \
+    X(multistream_refused, "Negotiations without a protocol in common")                            \
+    X(multistream_timeout, "Negotiations not finished in time")                                    \
+    X(noise_malformed, "Noise handshake messages that do not parse")                               \
+    X(noise_decrypt, "Noise messages that do not decrypt")                                         \
+    X(noise_bad_key, "Noise exchanges with a small-order or malformed key")                        \
+    X(noise_bad_identity, "Noise payloads whose identity key is malformed or unsupported")         \
+    X(noise_bad_signature, "Noise payloads whose signature does not verify")                       \
+    X(noise_wrong_peer, "Noise handshakes with another peer than expected")                        \
+    X(noise_too_large, "Noise handshake messages beyond their limit")                              \
+    X(noise_truncated, "Noise connections that ended inside a message")                            \
+    X(yamux_bad_version, "yamux frames of an unknown version")                                     \
+    X(yamux_bad_type, "yamux frames of an unknown type")                                           \
+    X(yamux_bad_flags, "yamux frames with flags that the state forbids")                           \
+    X(yamux_bad_stream, "yamux opens with a wrong or used stream id")                              \
+    X(yamux_window, "yamux frames beyond the window, or window updates that overflow")             \
+    X(yamux_flood, "yamux sessions ended by floods of pings, resets or opens")                     \
+    X(yamux_goaway_in, "yamux sessions that the peer ended with an error code")                    \
+    X(mplex_malformed, "mplex frames that do not parse")                                           \
+    X(mplex_overflow, "mplex streams reset because they were not read")                            \
+    X(http_malformed, "HTTP requests that do not parse")                                           \
+    X(http_too_large, "HTTP requests with a head beyond its limit")                                \
+    X(http_timeout, "HTTP requests not finished in time")                                          \
+    X(http_requests, "HTTP requests answered")                                                     \
+    X(ws_bad_handshake, "WebSocket handshakes refused")                                            \
+    X(ws_malformed, "WebSocket frames that break the rules")                                       \
+    X(ws_too_large, "WebSocket control frames beyond their limit")                                 \
+    X(identify_malformed, "Identify messages that do not parse")                                   \
+    X(identify_too_large, "Identify messages beyond their limit")                                  \
+    X(identify_wrong_key, "Identify messages with a key that is not the peer's")                   \
+    X(identify_bad_record, "Identify messages with a peer record that does not verify")            \
+    X(identify_timeout, "Identify exchanges not finished in time")                                 \
+    X(ping_wrong, "Ping answers that differ from what was sent")                                   \
+    X(ping_timeout, "Pings without an answer in time")                                             \
+    X(allocation_failures, "Connections or streams lost to a failed allocation")
+
+typedef struct tern_counters {
+#define TERN_COUNTER_FIELD(name, help) uint64_t name;
+    TERN_COUNTERS(TERN_COUNTER_FIELD)
+#undef TERN_COUNTER_FIELD
+} tern_counters;
+
+#endif

@@ -1,0 +1,45 @@
+/* The primitives of Noise, on OpenSSL: ChaCha20-Poly1305, X25519, SHA-256, HMAC and HKDF; SHA-1 and base64
+ * for the WebSocket handshake stay with their users' codecs. Algorithms are fetched once a process; a
+ * context is keyed once and reused for every message. */
+#ifndef TERN_CRYPTO_SYMMETRIC_H
+#define TERN_CRYPTO_SYMMETRIC_H
+
+#include "base/bytes.h"
+
+enum { TERN_AEAD_KEY = 32, TERN_AEAD_NONCE = 12, TERN_AEAD_TAG = 16, TERN_X25519 = 32, TERN_SHA256 = 32 };
+
+/* One direction's cipher under one key. NULL when memory is short. */
+typedef struct tern_aead tern_aead;
+tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY]);
+void tern_aead_free(tern_aead *c); /* wipes the key */
+
+/* Seals the concatenation of the spans into out (their total + TERN_AEAD_TAG bytes; out may not overlap
+ * them unless there is one span that starts at out). 0 or TERN_E_CRYPTO. */
+int tern_aead_seal(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad,
+                   const tern_span *v, unsigned n, uint8_t *out);
+/* Opens n bytes (with the tag at the end) in place; the plaintext is the first n - 16 bytes.
+ * TERN_E_CRYPTO when the tag is wrong. */
+int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad, uint8_t *p,
+                   size_t n);
+
+/* X25519: a key pair from 32 secret bytes, and the shared secret. TERN_E_CRYPTO, also for the all-zero
+ * result that small-order points give. */
+int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519]);
+int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X25519],
+                uint8_t ret_shared[TERN_X25519]);
+
+/* SHA-256 of the spans; TERN_E_CRYPTO only when OpenSSL fails. */
+int tern_sha256(const tern_span *v, unsigned n, uint8_t out[TERN_SHA256]);
+int tern_sha1(const void *p, size_t n, uint8_t out[20]); /* the WebSocket accept key */
+int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsigned n,
+                     uint8_t out[TERN_SHA256]);
+/* Noise's HKDF with two outputs. */
+int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uint8_t out1[32],
+               uint8_t out2[32]);
+/* RFC 5869 (derived certificates). */
+int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, size_t n);
+
+/* The system's random generator. Aborts the process if there is none. */
+void tern_random(void *out, size_t n);
+
+#endif

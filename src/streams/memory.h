@@ -1,0 +1,18 @@
+/* A pair of streams in memory: what one writes, the other reads. The twin that every layer is tested
+ * over; also the `memory` transport's stream. Optional faults make it a hostile network. */
+#ifndef TERN_STREAMS_MEMORY_H
+#define TERN_STREAMS_MEMORY_H
+
+#include "core/stream.h"
+
+typedef struct tern_memory_options {
+    size_t window;   /* bytes in flight each way; 0 = 256 KiB */
+    size_t chunk;    /* deliver at most so many bytes an event; 0 = all; 1 = byte by byte */
+    uint64_t delay;  /* nanoseconds each way */
+} tern_memory_options;
+
+/* Makes a connected pair; options may be NULL. TERN_E_NOMEM. */
+int tern_memory_pair(tern_loop *loop, const tern_memory_options *options, tern_stream **ret_a,
+                     tern_stream **ret_b);
+
+#endif

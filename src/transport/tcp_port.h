@@ -1,0 +1,38 @@
+/* One TCP port for everything: raw libp2p, HTTP, WebSocket (and later TLS), told apart by first bytes
+ * (libp2p specs, connections; protocols of the port in RFC 9110, RFC 6455).
+ *
+ *   accept -> first bytes: 13 2f 6d      raw libp2p  -> the tcp listener
+ *                          GET POST ...  HTTP        -> head -> Upgrade: websocket -> the ws listener
+ *                                                            -> anything else      -> net->http
+ *                          16 03         TLS         -> closed (no listener for it)
+ *                          other, none in time       -> closed and counted
+ *
+ * Listeners of one loop that name the same ip and port share the socket; the last one closes it. */
+#ifndef TERN_TRANSPORT_TCP_PORT_H
+#define TERN_TRANSPORT_TCP_PORT_H
+
+#include "core/transport.h"
+
+typedef struct tern_tcp_port tern_tcp_port;
+
+enum tern_tcp_class { TERN_TCP_RAW, TERN_TCP_WS, TERN_TCP_CLASSES };
+
+/* Whom a class belongs to. For TERN_TCP_WS the head is the parsed upgrade request, consumed; the
+ * WebSocket answer is still to be written. The stream is the callee's. */
+typedef struct tern_tcp_class_events {
+    void (*on_stream)(void *owner, tern_stream *s, const tern_http1_head *head,
+                      const tern_endpoint *local, const tern_endpoint *remote);
+} tern_tcp_class_events;
+
+/* Joins (or opens) the port; TERN_E_ADDRINUSE also when the class is taken there. */
+int tern_tcp_port_join(tern_net *net, const tern_endpoint *at, enum tern_tcp_class class,
+                       const tern_tcp_class_events *events, void *owner, tern_tcp_port **ret,
+                       tern_error *reterr);
+void tern_tcp_port_leave(tern_tcp_port *port, enum tern_tcp_class class);
+void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret);
+
+/* A listening endpoint of this loop to dial from (same family, not loopback-bound unless `to` is), so
+ * that the port a peer observes is the one we listen on; false if there is none. */
+bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoint *ret);
+
+#endif

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
+)
+
+// newHost makes a host with the roads of the tests, restricted as the command line says. The order
+// of the security layers is go-libp2p's own: TLS first.
+func newHost(a args) (host.Host, error) {
+	key, err := newKey(a.keyType)
+	if err != nil {
+		return nil, err
+	}
+	options := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.ListenAddrStrings(a.listen...),
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Transport(websocket.New),
+		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.ResourceManager(&network.NullResourceManager{}),
+	}
+	if len(a.listen) == 0 {
+		options = append(options, libp2p.NoListenAddrs)
+	}
+	switch a.security {
+	case "noise":
+		options = append(options, libp2p.Security(noise.ID, noise.New))
+	case "tls":
+		options = append(options, libp2p.Security(libp2ptls.ID, libp2ptls.New))
+	case "":
+		options = append(options, libp2p.DefaultSecurity)
+	default:
+		return nil, fmt.Errorf("go-libp2p has no security layer %q", a.security)
+	}
+	switch a.muxer {
+	case "yamux", "":
+		options = append(options, libp2p.Muxer(yamux.ID, yamux.DefaultTransport))
+	default:
+		return nil, fmt.Errorf("go-libp2p has no muxer %q", a.muxer)
+	}
+	return libp2p.New(options...)
+}
+
+func newKey(kind string) (crypto.PrivKey, error) {
+	kinds := map[string]int{"ed25519": crypto.Ed25519, "secp256k1": crypto.Secp256k1,
+		"ecdsa": crypto.ECDSA, "rsa": crypto.RSA}
+	number, known := kinds[kind]
+	if !known {
+		return nil, fmt.Errorf("no key type %q", kind)
+	}
+	key, _, err := crypto.GenerateKeyPairWithReader(number, 2048, rand.Reader)
+	return key, err
+}

@@ -1,0 +1,205 @@
+// The go-libp2p peer of the interop tests; its command line is in tests/interop/README.md.
+//
+// stdout carries one JSON object a line, stderr one line of text on failure.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// dialLimit bounds connecting and everything up to the first answer.
+const dialLimit = 30 * time.Second
+
+type args struct {
+	command          string
+	addr             string
+	listen           []string
+	security         string
+	muxer            string
+	keyType          string
+	count            int
+	upload, download uint64
+}
+
+type fields map[string]any
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "peer (go):", err)
+		os.Exit(1)
+	}
+}
+
+func run(words []string) error {
+	a, err := parse(words)
+	if err != nil {
+		return err
+	}
+	commands := map[string]func(host.Host, args) error{
+		"listen": listen, "ping": pingPeer, "identify": identify, "perf": perf,
+	}
+	command := commands[a.command]
+	if command == nil {
+		return fmt.Errorf("no command %q: listen, ping, identify, perf", a.command)
+	}
+	h, err := newHost(a)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return command(h, a)
+}
+
+// listen says where it listens and serves ping, identify and perf until stdin ends.
+func listen(h host.Host, _ args) error {
+	h.SetStreamHandler(perfProtocol, servePerf)
+	h.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		state := c.ConnState()
+		say("connected", fields{"peer": c.RemotePeer(), "transport": state.Transport,
+			"security": state.Security, "muxer": state.StreamMultiplexer})
+	}})
+	var addrs []string
+	for _, addr := range h.Addrs() {
+		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", addr, h.ID()))
+	}
+	say("listening", fields{"peer": h.ID(), "addrs": addrs})
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func pingPeer(h host.Host, a args) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	start := time.Now()
+	target, err := connect(ctx, h, a)
+	if err != nil {
+		return err
+	}
+	answers := ping.Ping(ctx, h, target)
+	var first time.Duration
+	for received := 0; received < a.count; received++ {
+		answer := <-answers
+		if answer.Error != nil {
+			return answer.Error
+		}
+		if received == 0 {
+			first = time.Since(start)
+		}
+	}
+	say("summary", fields{"received": a.count, "peer": target,
+		"first_answer_ms": float64(first.Microseconds()) / 1000})
+	return nil
+}
+
+func identify(h host.Host, a args) error {
+	completed, err := h.EventBus().Subscribe([]any{
+		new(event.EvtPeerIdentificationCompleted), new(event.EvtPeerIdentificationFailed)})
+	if err != nil {
+		return err
+	}
+	defer completed.Close()
+	if _, err := connect(context.Background(), h, a); err != nil {
+		return err
+	}
+	select {
+	case e := <-completed.Out():
+		switch e := e.(type) {
+		case event.EvtPeerIdentificationFailed:
+			return e.Reason
+		case event.EvtPeerIdentificationCompleted:
+			observed := ""
+			if e.ObservedAddr != nil {
+				observed = e.ObservedAddr.String()
+			}
+			say("identify", fields{"peer": e.Peer, "agent": e.AgentVersion,
+				"protocol_version": e.ProtocolVersion, "protocols": e.Protocols,
+				"listen_addrs": texts(e.ListenAddrs), "observed_addr": observed})
+		}
+		return nil
+	case <-time.After(dialLimit):
+		return errors.New("the peer did not identify itself")
+	}
+}
+
+func connect(ctx context.Context, h host.Host, a args) (peer.ID, error) {
+	info, err := peer.AddrInfoFromString(a.addr)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
+	defer cancel()
+	return info.ID, h.Connect(ctx, *info)
+}
+
+func texts(addrs []ma.Multiaddr) []string {
+	all := []string{}
+	for _, addr := range addrs {
+		all = append(all, addr.String())
+	}
+	return all
+}
+
+func say(name string, more fields) {
+	more["event"] = name
+	line, err := json.Marshal(more)
+	if err != nil {
+		panic(err) // every value above is text, a number or a list of text
+	}
+	fmt.Println(string(line))
+}
+
+func parse(words []string) (args, error) {
+	a := args{keyType: "ed25519", count: 1}
+	if len(words) == 0 {
+		return a, errors.New("usage: peer listen|ping|identify|perf ...")
+	}
+	a.command = words[0]
+	for i := 1; i < len(words); i++ {
+		word := words[i]
+		if word[0] != '-' {
+			a.addr = word
+			continue
+		}
+		i++
+		if i == len(words) {
+			return a, fmt.Errorf("%s needs a value", word)
+		}
+		var err error
+		switch value := words[i]; word {
+		case "--listen":
+			a.listen = append(a.listen, value)
+		case "--security":
+			a.security = value
+		case "--muxer":
+			a.muxer = value
+		case "--key-type":
+			a.keyType = value
+		case "-c":
+			a.count, err = strconv.Atoi(value)
+		case "--upload":
+			a.upload, err = strconv.ParseUint(value, 10, 64)
+		case "--download":
+			a.download, err = strconv.ParseUint(value, 10, 64)
+		default:
+			err = fmt.Errorf("unknown option %s", word)
+		}
+		if err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
