@@ -109,7 +109,7 @@ function roundStep (least) {
   return power * [1, 2, 5, 10].find((factor) => factor * power >= least * 0.9999)
 }
 
-const tick = (ms, step) => ms.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9))) + (ms === 0 ? ' ms' : '')
+const tick = (ms, step) => ms === 0 ? '0 ms' : ms.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)))
 
 function describe (samples) {
   if (samples.length === 0) return 'Round-trip times: none yet'

@@ -13,8 +13,7 @@ export async function pingWhileOpen (connection, onSample) {
   while (connection.status === 'open') {
     let stream
     try {
-      // negotiateFully: the first ping travels with its negotiation
-      stream = await connection.newStream(PROTOCOL, { negotiateFully: false, signal: AbortSignal.timeout(TIMEOUT) })
+      stream = await connection.newStream(PROTOCOL, { signal: AbortSignal.timeout(TIMEOUT) })
       while (connection.status === 'open') {
         onSample(await roundTrip(stream))
         await pause(INTERVAL)

@@ -16,7 +16,7 @@ use libp2p::{
         upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version},
     },
     identity::Keypair,
-    noise, quic, tcp, tls, websocket, yamux, PeerId, Transport,
+    noise, quic, tcp, tls, yamux, PeerId, Transport,
 };
 
 /// What the command line restricts; `None` offers everything, best first.
@@ -37,7 +37,7 @@ pub fn transport(key: &Keypair, offer: &Offer) -> Result<Boxed<(PeerId, StreamMu
         ids: offered(&["/yamux/1.0.0", "/mplex/6.7.0"], &offer.muxer)?,
     };
     let socket = || tcp::tokio::Transport::new(tcp::Config::default());
-    let streams = websocket::Config::new(socket())
+    let streams = libp2p_websocket::Config::new(socket())
         .or_transport(socket())
         .upgrade(Version::V1Lazy)
         .authenticate(security)
