@@ -1,8 +1,9 @@
 /* Errors as values.
  *
- * A function that can fail returns 0 or a negative code of this list. A terminal event (a closed stream,
- * a failed dial) brings a tern_error: the code, the wire code if a peer sent one, the layer that
- * noticed, and a sentence that a person can act on. The numbers are part of the ABI: append only. */
+ * A function that can fail returns 0 or a negative code of this list. A terminal event (a closed
+ * stream, a failed dial) brings a tern_error: the code, the wire code if a peer sent one, the layer
+ * that noticed, and a sentence that a person can act on. The numbers are part of the ABI: append
+ * only. */
 #ifndef TERN_ERROR_H
 #define TERN_ERROR_H
 
@@ -52,10 +53,10 @@ typedef enum tern_code {
 
 /* What ended something. `layer` is a static string ("tcp", "noise", "yamux", "swarm" ...). */
 typedef struct tern_error {
-    int code;           /* a tern_code */
-    uint64_t wire;      /* the code the peer sent, 0 if none */
-    const char *layer;  /* who noticed; never NULL */
-    char text[160];     /* one sentence: what, where, what to try */
+    int code;          /* a tern_code */
+    uint64_t wire;     /* the code the peer sent, 0 if none */
+    const char *layer; /* who noticed; never NULL */
+    char text[160];    /* one sentence: what, where, what to try */
 } tern_error;
 
 /* The name of a code as in this header without the prefix ("TIMEOUT"); "UNKNOWN" for others. */

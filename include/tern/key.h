@@ -1,6 +1,8 @@
-/* Identity keys (libp2p specs, peer-ids): Ed25519, secp256k1, ECDSA P-256, RSA of 2048 to 8192 bits.
+/* Identity keys (libp2p specs, peer-ids): Ed25519, secp256k1, ECDSA P-256, RSA of 2048 to 8192
+ * bits.
  *
- * A tern_key is a public key or a key pair, immutable and counted by reference (one thread at a time). */
+ * A tern_key is a public key or a key pair, immutable and counted by reference (one thread at a
+ * time). */
 #ifndef TERN_KEY_H
 #define TERN_KEY_H
 
@@ -28,7 +30,8 @@ typedef enum tern_key_type {
 /* A fresh key pair. RSA makes 2048 bits and takes its time. TERN_E_NOMEM, TERN_E_CRYPTO. */
 TERN_API int tern_key_generate(tern_key_type type, tern_key **ret);
 
-/* From libp2p's protobuf PrivateKey. TERN_E_MALFORMED, TERN_E_UNSUPPORTED, TERN_E_TOO_LARGE, NOMEM. */
+/* From libp2p's protobuf PrivateKey. TERN_E_MALFORMED, TERN_E_UNSUPPORTED, TERN_E_TOO_LARGE, NOMEM.
+ */
 TERN_API int tern_key_from_private(const uint8_t *bytes, size_t n, tern_key **ret);
 /* From libp2p's protobuf PublicKey. */
 TERN_API int tern_key_from_public(const uint8_t *bytes, size_t n, tern_key **ret);
@@ -47,10 +50,11 @@ TERN_API bool tern_key_has_private(const tern_key *key);
 /* The peer id of the public key. */
 TERN_API void tern_key_peer_id(const tern_key *key, tern_peer_id *ret);
 
-/* libp2p's protobuf PublicKey (deterministic; what the peer id hashes); valid as long as the key. */
+/* libp2p's protobuf PublicKey (deterministic; what the peer id hashes); valid as long as the key.
+ */
 TERN_API const uint8_t *tern_key_public(const tern_key *key, size_t *ret_n);
-/* libp2p's protobuf PrivateKey into out; returns its length, or TERN_E_TOO_LARGE (cap; 8 KiB is enough
- * for any), TERN_E_STATE (no private key). The caller wipes it. */
+/* libp2p's protobuf PrivateKey into out; returns its length, or TERN_E_TOO_LARGE (cap; 8 KiB is
+ * enough for any), TERN_E_STATE (no private key). The caller wipes it. */
 TERN_API ssize_t tern_key_private(const tern_key *key, uint8_t *out, size_t cap);
 
 #ifdef __cplusplus

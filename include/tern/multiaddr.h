@@ -1,7 +1,7 @@
 /* Multiaddrs: self-describing network addresses (multiformats "multiaddr" specification).
  *
- * A tern_multiaddr is immutable and counted by reference; a function that returns one gives the caller a
- * reference. References may be counted on one thread at a time only. */
+ * A tern_multiaddr is immutable and counted by reference; a function that returns one gives the
+ * caller a reference. References may be counted on one thread at a time only. */
 #ifndef TERN_MULTIADDR_H
 #define TERN_MULTIADDR_H
 
@@ -17,9 +17,9 @@ extern "C" {
 
 typedef struct tern_multiaddr tern_multiaddr;
 
-/* From text ("/ip4/192.0.2.1/tcp/4001/p2p/12D3..."). NULL on error; *reterr (may be NULL) says what is
- * wrong and at which character: TERN_E_MALFORMED, TERN_E_UNSUPPORTED (an unknown name), TERN_E_TOO_LARGE
- * (over 2 KiB), TERN_E_NOMEM. */
+/* From text ("/ip4/192.0.2.1/tcp/4001/p2p/12D3..."). NULL on error; *reterr (may be NULL) says what
+ * is wrong and at which character: TERN_E_MALFORMED, TERN_E_UNSUPPORTED (an unknown name),
+ * TERN_E_TOO_LARGE (over 2 KiB), TERN_E_NOMEM. */
 TERN_API tern_multiaddr *tern_multiaddr_parse(const char *text, tern_error *reterr);
 /* From bytes, whole and valid; the error says at which byte. */
 TERN_API tern_multiaddr *tern_multiaddr_from_bytes(const uint8_t *bytes, size_t n,

@@ -2,7 +2,8 @@
  *
  *      block: | consumed | live bytes (data .. data+len) | room |
  *
- * An empty queue holds no memory, so an idle connection pays nothing. A limit given at init bounds it. */
+ * An empty queue holds no memory, so an idle connection pays nothing. A limit given at init bounds
+ * it. */
 #ifndef TERN_BASE_BUF_H
 #define TERN_BASE_BUF_H
 

@@ -1,4 +1,5 @@
-/* Bytes: spans, big- and little-endian loads and stores, hex, wiping and constant-time comparison. */
+/* Bytes: spans, big- and little-endian loads and stores, hex, wiping and constant-time comparison.
+ */
 #ifndef TERN_BASE_BYTES_H
 #define TERN_BASE_BYTES_H
 
@@ -58,8 +59,8 @@ bool tern_eq_ct(const void *a, const void *b, size_t n);
 
 /* Hex: `out` has room for 2 * n + 1. Lower case. */
 void tern_hex(char *out, const uint8_t *p, size_t n);
-/* Decodes hex of either case into out (capacity cap). Returns the bytes written, or TERN_E_MALFORMED
- * (odd length, a wrong digit) or TERN_E_TOO_LARGE. */
+/* Decodes hex of either case into out (capacity cap). Returns the bytes written, or
+ * TERN_E_MALFORMED (odd length, a wrong digit) or TERN_E_TOO_LARGE. */
 ssize_t tern_unhex(uint8_t *out, size_t cap, const char *hex, size_t n);
 
 #endif

@@ -1,4 +1,5 @@
-/* An IP address with a port: what sockets connect. Text form "192.0.2.1:4001", "[2001:db8::1]:4001". */
+/* An IP address with a port: what sockets connect. Text form "192.0.2.1:4001",
+ * "[2001:db8::1]:4001". */
 #ifndef TERN_BASE_ENDPOINT_H
 #define TERN_BASE_ENDPOINT_H
 
@@ -26,7 +27,8 @@ void tern_endpoint_unmap(tern_endpoint *e);
 bool tern_endpoint_is_loopback(const tern_endpoint *e);
 bool tern_endpoint_is_unspecified(const tern_endpoint *e);
 bool tern_endpoint_is_link_local(const tern_endpoint *e);
-/* Globally routable: not loopback, private, link-local, carrier NAT, documentation, multicast ... */
+/* Globally routable: not loopback, private, link-local, carrier NAT, documentation, multicast ...
+ */
 bool tern_endpoint_is_public(const tern_endpoint *e);
 
 #endif

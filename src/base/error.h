@@ -4,8 +4,8 @@
 
 #include <tern/error.h>
 
-/* Fills *ret (which may be NULL) and returns `code`, so that `return tern_fail(ret, ...)` reads well.
- * `layer` must be a static string. Text longer than the field is cut. */
+/* Fills *ret (which may be NULL) and returns `code`, so that `return tern_fail(ret, ...)` reads
+ * well. `layer` must be a static string. Text longer than the field is cut. */
 int tern_fail(tern_error *ret, int code, const char *layer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -9,7 +9,7 @@ typedef struct tern_list {
     struct tern_list *next, *prev;
 } tern_list;
 
-#define TERN_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define TERN_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void tern_list_init(tern_list *l)
 {

@@ -1,5 +1,5 @@
-/* Logging: one line, a level per room, one sink. Library rooms log at debug and trace only; host and
- * app speak louder. Ids ("conn 7 stream 12"), never pointers or secrets. */
+/* Logging: one line, a level per room, one sink. Library rooms log at debug and trace only; host
+ * and app speak louder. Ids ("conn 7 stream 12"), never pointers or secrets. */
 #ifndef TERN_BASE_LOG_H
 #define TERN_BASE_LOG_H
 

@@ -1,5 +1,5 @@
-/* A hash map from byte strings to pointers: open addressing, keys copied, SipHash-1-3 under a random
- * key of the process (a peer cannot aim for collisions). An empty map holds no memory. */
+/* A hash map from byte strings to pointers: open addressing, keys copied, SipHash-1-3 under a
+ * random key of the process (a peer cannot aim for collisions). An empty map holds no memory. */
 #ifndef TERN_BASE_MAP_H
 #define TERN_BASE_MAP_H
 

@@ -1,5 +1,5 @@
-/* Multiaddrs inside the library: walking, composing, and the way to and from sockets' endpoints. The type
- * and its text and byte forms are public (tern/multiaddr.h). */
+/* Multiaddrs inside the library: walking, composing, and the way to and from sockets' endpoints.
+ * The type and its text and byte forms are public (tern/multiaddr.h). */
 #ifndef TERN_CODEC_MULTIADDR_H
 #define TERN_CODEC_MULTIADDR_H
 
@@ -65,15 +65,17 @@ bool tern_ma_next(const tern_multiaddr *a, size_t *at, tern_ma_part *ret);
 /* The first / last component with that code; false if there is none. */
 bool tern_ma_find(const tern_multiaddr *a, uint32_t code, tern_ma_part *ret);
 bool tern_ma_find_last(const tern_multiaddr *a, uint32_t code, tern_ma_part *ret);
-/* Whether the components' codes, from the first on, are exactly `codes` (0-terminated); a trailing /p2p
- * is not counted. TERN_MA_IP4 in the pattern matches IP4 and IP6, TERN_MA_DNS any of dns, dns4, dns6. */
+/* Whether the components' codes, from the first on, are exactly `codes` (0-terminated); a trailing
+ * /p2p is not counted. TERN_MA_IP4 in the pattern matches IP4 and IP6, TERN_MA_DNS any of dns,
+ * dns4, dns6. */
 bool tern_ma_matches(const tern_multiaddr *a, const uint32_t *codes);
 /* The name of a code in text ("ip4"), NULL if unknown. */
 const char *tern_ma_name(uint32_t code);
 
 /* New addresses; NULL on TERN_E_NOMEM (or when the result would be over TERN_MA_MAX). */
 tern_multiaddr *tern_ma_join(const tern_multiaddr *a, const tern_multiaddr *b); /* a then b */
-tern_multiaddr *tern_ma_slice(const tern_multiaddr *a, size_t from, size_t to); /* byte offsets at component borders */
+tern_multiaddr *tern_ma_slice(const tern_multiaddr *a, size_t from,
+                              size_t to); /* byte offsets at component borders */
 tern_multiaddr *tern_ma_with(const tern_multiaddr *a, uint32_t code, const void *value, size_t n);
 /* Without its trailing /p2p component (the same address again if it has none). */
 tern_multiaddr *tern_ma_without_p2p(const tern_multiaddr *a);

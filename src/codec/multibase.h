@@ -1,5 +1,5 @@
-/* Multibase: binary in text with a prefix that names the base. Base16 (f, F), base32 (b, B), base36 (k, K),
- * base58btc (z), base64 (m), base64url (u), base64 padded (M), base64url padded (U). */
+/* Multibase: binary in text with a prefix that names the base. Base16 (f, F), base32 (b, B), base36
+ * (k, K), base58btc (z), base64 (m), base64url (u), base64 padded (M), base64url padded (U). */
 #ifndef TERN_CODEC_MULTIBASE_H
 #define TERN_CODEC_MULTIBASE_H
 

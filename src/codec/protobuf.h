@@ -1,5 +1,6 @@
-/* Protocol Buffers on the wire, as far as libp2p's messages need them: a reader that walks a message's
- * fields in place and a writer into a tern_buf. No allocation while reading, no recursion.
+/* Protocol Buffers on the wire, as far as libp2p's messages need them: a reader that walks a
+ * message's fields in place and a writer into a tern_buf. No allocation while reading, no
+ * recursion.
  *
  *     tern_pb r = tern_pb_read(data, n);
  *     while (tern_pb_next(&r)) {
@@ -28,7 +29,8 @@ typedef struct tern_pb {
 tern_pb tern_pb_read(const uint8_t *data, size_t n);
 /* Steps to the next field, already decoded into value or body; false at the end or on error. */
 bool tern_pb_next(tern_pb *r);
-/* The current field as what the caller expects; false (and r->error) when its wire type is another. */
+/* The current field as what the caller expects; false (and r->error) when its wire type is another.
+ */
 bool tern_pb_bytes(tern_pb *r, tern_span *ret);
 bool tern_pb_uint(tern_pb *r, uint64_t *ret); /* wire type 0, 1 or 5 */
 

@@ -1,4 +1,5 @@
-/* Multiformats unsigned varints: seven bits a byte, least significant first, at most 9 bytes, minimal. */
+/* Multiformats unsigned varints: seven bits a byte, least significant first, at most 9 bytes,
+ * minimal. */
 #ifndef TERN_CODEC_VARINT_H
 #define TERN_CODEC_VARINT_H
 
@@ -8,8 +9,8 @@
 
 enum { TERN_VARINT_MAX = 9 };
 
-/* Reads one from p[0..n). Returns its length in bytes, 0 if more bytes are needed, or TERN_E_MALFORMED
- * (not minimal, longer than 9 bytes). */
+/* Reads one from p[0..n). Returns its length in bytes, 0 if more bytes are needed, or
+ * TERN_E_MALFORMED (not minimal, longer than 9 bytes). */
 ssize_t tern_varint_get(const uint8_t *p, size_t n, uint64_t *ret);
 /* Writes one (value below 2^63) to p, which has room for TERN_VARINT_MAX; returns its length. */
 size_t tern_varint_put(uint8_t *p, uint64_t value);

@@ -12,18 +12,18 @@
 typedef struct tern_conn_events {
     /* The peer opened a stream: take it, reset it or drop it. */
     void (*on_stream)(void *owner, tern_conn *c, tern_stream *s);
-    /* Once, last, after every stream's on_closed; c is gone when it returns. code 0: we closed it, or the
-     * peer did in good order. */
+    /* Once, last, after every stream's on_closed; c is gone when it returns. code 0: we closed it,
+     * or the peer did in good order. */
     void (*on_closed)(void *owner, tern_conn *c, const tern_error *why);
 } tern_conn_events;
 
 typedef struct tern_conn_ops {
     const char *name;
-    /* A new stream at once (nothing needs to be sent yet); NULL with *reterr: TERN_E_LIMIT (the peer's or
-     * our limit of streams), TERN_E_CONN_CLOSED, TERN_E_NOMEM. */
+    /* A new stream at once (nothing needs to be sent yet); NULL with *reterr: TERN_E_LIMIT (the
+     * peer's or our limit of streams), TERN_E_CONN_CLOSED, TERN_E_NOMEM. */
     tern_stream *(*open)(tern_conn *c, tern_error *reterr);
-    /* Closes: code 0 = in good order, after what is queued (bounded in time); other codes at once. Every
-     * stream finishes with TERN_E_CONN_CLOSED, then tern_conn_finish. Once. */
+    /* Closes: code 0 = in good order, after what is queued (bounded in time); other codes at once.
+     * Every stream finishes with TERN_E_CONN_CLOSED, then tern_conn_finish. Once. */
     void (*close)(tern_conn *c, uint64_t code, const char *text);
     void (*destroy)(tern_conn *c); /* frees; called by the base after on_closed */
 } tern_conn_ops;
@@ -36,8 +36,9 @@ struct tern_conn {
     tern_deferred deferred;
     tern_conn_facts facts; /* key, local, remote are references held here */
     tern_error *why;
-    size_t stream_count;   /* alive, both directions; kept by tern_conn_adopt and the base */
-    tern_list waiting;     /* streams that came before an owner did, and streams not told yet */
+    size_t stream_count;   /* alive, both directions: born and not gone */
+    tern_stream **waiting; /* streams that came before an owner did */
+    size_t waiting_count;
     unsigned closing : 1;  /* close was called */
     unsigned finished : 1; /* the terminal event is known */
     unsigned closed : 1;
@@ -46,11 +47,13 @@ struct tern_conn {
 /* For implementers. Copies facts, taking over its references (key, local, remote). */
 void tern_conn_init(tern_conn *c, const tern_conn_ops *ops, tern_loop *loop,
                     const tern_conn_facts *facts);
-/* An incoming stream: on_stream follows from the loop. */
+/* An incoming stream, told to the owner at once (call from the loop only) or kept for the one to
+ * come. Short of memory it is reset and TERN_E_NOMEM returned. */
 int tern_conn_accept(tern_conn *c, tern_stream *s);
 /* The terminal event, told when no stream is alive any more. Once. */
 void tern_conn_finish(tern_conn *c, const tern_error *why);
-/* Stream accounting: the implementer says when a stream of c begins and, in its destroy op, ends. */
+/* Stream accounting: the implementer says when a stream of c begins and, in its destroy op, ends.
+ */
 void tern_conn_stream_born(tern_conn *c);
 void tern_conn_stream_gone(tern_conn *c);
 

@@ -1,5 +1,6 @@
-/* What happened, counted: one plain struct per node. /metrics walks the list, tests read the fields.
- * Every way in which a peer's bytes can be refused has a counter of its own. Append freely. */
+/* What happened, counted: one plain struct per node. /metrics walks the list, tests read the
+ * fields. Every way in which a peer's bytes can be refused has a counter of its own. Append freely.
+ */
 #ifndef TERN_CORE_COUNTERS_H
 #define TERN_CORE_COUNTERS_H
 

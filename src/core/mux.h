@@ -1,5 +1,5 @@
-/* The muxer contract: a conn out of a secured stream. Two steps like security (core/secure.h): the conn can
- * open streams and write at once; attach lets it read when the negotiation is done. */
+/* The muxer contract: a conn out of a secured stream. Two steps like security (core/secure.h): the
+ * conn can open streams and write at once; attach lets it read when the negotiation is done. */
 #ifndef TERN_CORE_MUX_H
 #define TERN_CORE_MUX_H
 
@@ -8,9 +8,9 @@
 typedef struct tern_mux {
     const char *id;   /* "/yamux/1.0.0" */
     const char *name; /* "yamux" */
-    /* Makes a conn over `lower`, which it owns from now on (dropped or reset at the conn's end). `client`
-     * = security initiator. Takes over the references in facts. NULL when memory is short: then lower and
-     * facts stay the caller's. */
+    /* Makes a conn over `lower`, which it owns from now on (dropped or reset at the conn's end).
+     * `client` = security initiator. Takes over the references in facts. NULL when memory is short:
+     * then lower and facts stay the caller's. */
     tern_conn *(*make)(tern_net *net, tern_stream *lower, bool client,
                        const tern_conn_facts *facts);
     void (*attach)(tern_conn *conn);

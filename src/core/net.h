@@ -1,6 +1,6 @@
-/* What a part is handed from above: loop, identity, limits, counters, and a few acts that only the swarm
- * can do. Parts below the swarm (security, muxers, transports, protocols) reach it only through this
- * table, so nothing closes a cycle. */
+/* What a part is handed from above: loop, identity, limits, counters, and a few acts that only the
+ * swarm can do. Parts below the swarm (security, muxers, transports, protocols) reach it only
+ * through this table, so nothing closes a cycle. */
 #ifndef TERN_CORE_NET_H
 #define TERN_CORE_NET_H
 
@@ -12,24 +12,25 @@
 #include "crypto/key.h"
 #include "loop/op.h"
 
-/* Limits and times, one struct of defaults; the host fills it from the options. Times in nanoseconds. */
+/* Limits and times, one struct of defaults; the host fills it from the options. Times in
+ * nanoseconds. */
 typedef struct tern_limits {
-    uint64_t first_bytes_time;  /* accepted socket to first bytes */
-    uint64_t upgrade_time;      /* accepted or connected to muxer */
-    uint64_t negotiation_time;  /* multistream on a stream */
-    uint64_t dial_time;         /* one address, transport and upgrade */
-    uint64_t http_time;         /* HTTP request head, WebSocket handshake */
+    uint64_t first_bytes_time; /* accepted socket to first bytes */
+    uint64_t upgrade_time;     /* accepted or connected to muxer */
+    uint64_t negotiation_time; /* multistream on a stream */
+    uint64_t dial_time;        /* one address, transport and upgrade */
+    uint64_t http_time;        /* HTTP request head, WebSocket handshake */
     uint64_t identify_time;
-    uint64_t write_stall_time;  /* a connection whose output does not move is closed */
-    size_t write_queue;         /* bytes queued on one socket */
-    uint32_t streams_per_conn;  /* incoming, alive */
+    uint64_t write_stall_time;     /* a connection whose output does not move is closed */
+    size_t write_queue;            /* bytes queued on one socket */
+    uint32_t streams_per_conn;     /* incoming, alive */
     uint32_t streams_unnegotiated; /* of these, still negotiating */
-    uint32_t stream_window_max; /* yamux: largest receive window of a stream */
-    uint32_t conn_window_max;   /* yamux: sum of what all streams of a conn may have unread */
-    uint32_t conns;             /* in all */
+    uint32_t stream_window_max;    /* yamux: largest receive window of a stream */
+    uint32_t conn_window_max;      /* yamux: sum of what all streams of a conn may have unread */
+    uint32_t conns;                /* in all */
     uint32_t conns_per_peer;
-    uint32_t conns_per_ip;      /* IPv4 address or IPv6 /56; 0 = no limit */
-    uint32_t pending;           /* accepted, not yet secured */
+    uint32_t conns_per_ip; /* IPv4 address or IPv6 /56; 0 = no limit */
+    uint32_t pending;      /* accepted, not yet secured */
 } tern_limits;
 
 /* The defaults of reliability section "Defaults to ship". */
@@ -42,16 +43,17 @@ typedef struct tern_net_ops {
     /* Registers / removes a protocol handler. TERN_E_STATE if the id is taken, TERN_E_NOMEM. */
     int (*handle)(tern_net *net, const tern_protocol *protocol);
     void (*unhandle)(tern_net *net, const char *id);
-    /* Opens a stream on a conn and negotiates one of the ids (NULL-terminated, best first). With a single
-     * id the caller may write at once (optimistic). NULL with *reterr as tern_conn_open. `done` comes once
-     * from the loop: code 0 and the id agreed on, then take the stream inside it; or the error, the
-     * stream is then gone. It does not come after the caller reset or dropped the stream. */
+    /* Opens a stream on a conn and negotiates one of the ids (NULL-terminated, best first). With a
+     * single id the caller may write at once (optimistic). NULL with *reterr as tern_conn_open.
+     * `done` comes once from the loop: code 0 and the id agreed on, then take the stream inside it;
+     * or the error, the stream is then gone. It does not come after the caller reset or dropped the
+     * stream. */
     tern_stream *(*open)(tern_net *net, tern_conn *conn, const char *const *ids,
                          void (*done)(void *owner, tern_stream *s, const char *id,
                                       const tern_error *error),
                          void *owner, tern_error *reterr);
-    /* The addresses that we listen on and announce (without /p2p); returns how many, references held by
-     * the net, valid until the loop's next turn. */
+    /* The addresses that we listen on and announce (without /p2p); returns how many, references
+     * held by the net, valid until the loop's next turn. */
     size_t (*addresses)(tern_net *net, tern_multiaddr *const **ret);
     /* The ids that we speak, valid until the loop's next turn. */
     size_t (*protocols)(tern_net *net, const char *const **ret);
@@ -81,8 +83,10 @@ struct tern_net {
     tern_counters counters;
     const char *agent;
     const tern_net_ops *ops;
-    /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed; the
-     * callee takes the stream and answers. NULL answers 404. */
+    struct tern_noise_identity *noise; /* made and freed by secure/noise */
+    struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
+    /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;
+     * the callee takes the stream and answers. NULL answers 404. */
     void (*http)(tern_net *net, tern_stream *s, const tern_http1_head *head,
                  const tern_endpoint *remote);
 };

@@ -1,5 +1,5 @@
-/* The transport contract: takes a multiaddr and yields streams (the swarm upgrades them) or conns, by
- * dialling or listening. */
+/* The transport contract: takes a multiaddr and yields streams (the swarm upgrades them) or conns,
+ * by dialling or listening. */
 #ifndef TERN_CORE_TRANSPORT_H
 #define TERN_CORE_TRANSPORT_H
 
@@ -30,13 +30,13 @@ typedef struct tern_listener_events {
 } tern_listener_events;
 
 typedef struct tern_transport {
-    const char *name; /* as in facts: "tcp", "ws" */
-    bool (*dials)(const tern_multiaddr *addr);   /* by its components alone */
+    const char *name;                          /* as in facts: "tcp", "ws" */
+    bool (*dials)(const tern_multiaddr *addr); /* by its components alone */
     bool (*listens)(const tern_multiaddr *addr);
     /* Starts op->op. 0, or an error at once with op not started (*reterr says why). */
     int (*dial)(tern_dial_op *op, tern_error *reterr);
-    /* Listens on an IP address (port 0 picks one). Transports given the same ip and TCP port share the
-     * socket. */
+    /* Listens on an IP address (port 0 picks one). Transports given the same ip and TCP port share
+     * the socket. */
     int (*listen)(tern_net *net, const tern_multiaddr *addr, const tern_listener_events *events,
                   void *owner, tern_listener **ret, tern_error *reterr);
 } tern_transport;
@@ -46,7 +46,7 @@ struct tern_listener {
     const tern_transport *transport;
     const tern_listener_events *events;
     void *owner;
-    tern_multiaddr *addr;           /* as bound, real port; a reference held here */
+    tern_multiaddr *addr;            /* as bound, real port; a reference held here */
     void (*close)(tern_listener *l); /* stops, frees; no event follows; conns live on */
 };
 

@@ -10,13 +10,14 @@
 enum { TERN_ENVELOPE_MAX = 8192, TERN_RECORD_ADDRS_MAX = 500 };
 
 #define TERN_DOMAIN_PEER_RECORD "libp2p-peer-record"
-#define TERN_DOMAIN_RELAY_RSVP "libp2p-relay-rsvp"
+#define TERN_DOMAIN_RELAY_RSVP  "libp2p-relay-rsvp"
 
 /* Signs payload for a domain and payload type; appends the envelope to out. */
 int tern_envelope_seal(const tern_key *key, const char *domain, tern_span type, tern_span payload,
                        tern_buf *out);
 /* Opens one: checks the signature under `domain` and gives its parts (in place) and the key (the
- * caller's). TERN_E_MALFORMED, TERN_E_TOO_LARGE, TERN_E_SIGNATURE, TERN_E_UNSUPPORTED, TERN_E_NOMEM. */
+ * caller's). TERN_E_MALFORMED, TERN_E_TOO_LARGE, TERN_E_SIGNATURE, TERN_E_UNSUPPORTED,
+ * TERN_E_NOMEM. */
 typedef struct tern_envelope {
     tern_key *key;
     tern_span type, payload;

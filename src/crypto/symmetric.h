@@ -1,20 +1,26 @@
-/* The primitives of Noise, on OpenSSL: ChaCha20-Poly1305, X25519, SHA-256, HMAC and HKDF; SHA-1 and base64
- * for the WebSocket handshake stay with their users' codecs. Algorithms are fetched once a process; a
- * context is keyed once and reused for every message. */
+/* The primitives of Noise, on OpenSSL: ChaCha20-Poly1305, X25519, SHA-256, HMAC and HKDF; SHA-1 and
+ * base64 for the WebSocket handshake stay with their users' codecs. Algorithms are fetched once a
+ * process; a context is keyed once and reused for every message. */
 #ifndef TERN_CRYPTO_SYMMETRIC_H
 #define TERN_CRYPTO_SYMMETRIC_H
 
 #include "base/bytes.h"
 
-enum { TERN_AEAD_KEY = 32, TERN_AEAD_NONCE = 12, TERN_AEAD_TAG = 16, TERN_X25519 = 32, TERN_SHA256 = 32 };
+enum {
+    TERN_AEAD_KEY = 32,
+    TERN_AEAD_NONCE = 12,
+    TERN_AEAD_TAG = 16,
+    TERN_X25519 = 32,
+    TERN_SHA256 = 32
+};
 
 /* One direction's cipher under one key. NULL when memory is short. */
 typedef struct tern_aead tern_aead;
 tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY]);
 void tern_aead_free(tern_aead *c); /* wipes the key */
 
-/* Seals the concatenation of the spans into out (their total + TERN_AEAD_TAG bytes; out may not overlap
- * them unless there is one span that starts at out). 0 or TERN_E_CRYPTO. */
+/* Seals the concatenation of the spans into out (their total + TERN_AEAD_TAG bytes; out may not
+ * overlap them unless there is one span that starts at out). 0 or TERN_E_CRYPTO. */
 int tern_aead_seal(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad,
                    const tern_span *v, unsigned n, uint8_t *out);
 /* Opens n bytes (with the tag at the end) in place; the plaintext is the first n - 16 bytes.
@@ -22,8 +28,8 @@ int tern_aead_seal(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span
 int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad, uint8_t *p,
                    size_t n);
 
-/* X25519: a key pair from 32 secret bytes, and the shared secret. TERN_E_CRYPTO, also for the all-zero
- * result that small-order points give. */
+/* X25519: a key pair from 32 secret bytes, and the shared secret. TERN_E_CRYPTO, also for the
+ * all-zero result that small-order points give. */
 int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519]);
 int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X25519],
                 uint8_t ret_shared[TERN_X25519]);

@@ -1,7 +1,8 @@
 /* What a backend of the loop provides; only the files of this room include it.
  *
- * The scheduler (timers, deferred calls) is shared code: the real loop owns one, all hosts of a simulated
- * world share the world's. Sockets and names are the backend's own structs that embed the bases below. */
+ * The scheduler (timers, deferred calls) is shared code: the real loop owns one, all hosts of a
+ * simulated world share the world's. Sockets and names are the backend's own structs that embed the
+ * bases below. */
 #ifndef TERN_LOOP_BACKEND_H
 #define TERN_LOOP_BACKEND_H
 
@@ -20,7 +21,8 @@ typedef struct tern_sched {
 
 void tern_sched_init(tern_sched *sched, uint64_t now);
 void tern_sched_free(tern_sched *sched);
-/* Runs what is queued, also what that queues, at most `rounds` times over; true when some is left. */
+/* Runs what is queued, also what that queues, at most `rounds` times over; true when some is left.
+ */
 bool tern_sched_run_deferred(tern_sched *sched, unsigned rounds);
 /* The earliest deadline, TERN_NEVER if none. */
 uint64_t tern_sched_next(const tern_sched *sched);

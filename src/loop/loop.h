@@ -15,8 +15,8 @@
 
 typedef struct tern_loop tern_loop;
 
-#define TERN_MS  UINT64_C(1000000)    /* one millisecond in the clock's unit */
-#define TERN_SEC UINT64_C(1000000000) /* one second */
+#define TERN_MS    UINT64_C(1000000)    /* one millisecond in the clock's unit */
+#define TERN_SEC   UINT64_C(1000000000) /* one second */
 #define TERN_NEVER UINT64_MAX
 
 /* Monotonic nanoseconds, the same during one turn of the loop. */
@@ -28,14 +28,14 @@ void tern_loop_random(tern_loop *loop, void *out, size_t n);
 
 /* A timer, embedded in its user. Zero-initialise before first use. */
 typedef struct tern_timer {
-    uint64_t at;      /* absolute; valid while armed */
-    size_t place;     /* position in the heap + 1; 0 = not armed */
+    uint64_t at;  /* absolute; valid while armed */
+    size_t place; /* position in the heap + 1; 0 = not armed */
     tern_loop *loop;
     void (*fn)(struct tern_timer *timer);
 } tern_timer;
 
-/* (Re)arms: fn runs once when the clock reaches `at` (at once, from the loop, if it has). Cannot fail
- * except for memory: then the timer fires at the next turn. */
+/* (Re)arms: fn runs once when the clock reaches `at` (at once, from the loop, if it has). Cannot
+ * fail except for memory: then the timer fires at the next turn. */
 void tern_timer_start(tern_loop *loop, tern_timer *timer, uint64_t at,
                       void (*fn)(tern_timer *timer));
 void tern_timer_stop(tern_timer *timer); /* harmless when not armed */
@@ -44,8 +44,9 @@ static inline bool tern_timer_armed(const tern_timer *timer)
     return timer->place != 0;
 }
 
-/* A deferred call, embedded in its user: runs once in this turn after the current event, in the order
- * queued. Queuing a queued one again changes nothing. Call tern_deferred_init once before use. */
+/* A deferred call, embedded in its user: runs once in this turn after the current event, in the
+ * order queued. Queuing a queued one again changes nothing. Call tern_deferred_init once before
+ * use. */
 typedef struct tern_deferred {
     tern_list link;
     void (*fn)(struct tern_deferred *deferred);
@@ -60,8 +61,8 @@ bool tern_deferred_queued(const tern_deferred *d);
  * TERN_E_STATE once the loop is closing. */
 int tern_loop_post(tern_loop *loop, void (*fn)(void *arg), void *arg);
 
-/* Slow work: run(work) on a pool thread, then done(work) on the loop. The simulation runs it at the next
- * deferred turn. Cannot be cancelled; keep `work` alive until done. 0 or TERN_E_NOMEM. */
+/* Slow work: run(work) on a pool thread, then done(work) on the loop. The simulation runs it at the
+ * next deferred turn. Cannot be cancelled; keep `work` alive until done. 0 or TERN_E_NOMEM. */
 typedef struct tern_work {
     void (*run)(struct tern_work *work);
     void (*done)(struct tern_work *work);
@@ -70,8 +71,8 @@ typedef struct tern_work {
 
 int tern_loop_work(tern_loop *loop, tern_work *work);
 
-/* The machine's own unicast addresses (port 0), written to out; returns how many there are (which may be
- * more than cap). Loopback included. */
+/* The machine's own unicast addresses (port 0), written to out; returns how many there are (which
+ * may be more than cap). Loopback included. */
 size_t tern_loop_addresses(tern_loop *loop, tern_endpoint *out, size_t cap);
 
 /* Frees a loop with nothing open on it any more. */

@@ -1,5 +1,5 @@
-/* An op: one asynchronous act, embedded in the caller's object, with an absolute deadline. Either done()
- * runs exactly once, from the loop, or the caller cancelled and it never runs.
+/* An op: one asynchronous act, embedded in the caller's object, with an absolute deadline. Either
+ * done() runs exactly once, from the loop, or the caller cancelled and it never runs.
  *
  *   caller:   tern_op_init, hand it to a provider; later perhaps tern_op_cancel
  *   provider: tern_op_start(op, cancel), later tern_op_finish(op, error)
@@ -14,10 +14,10 @@
 
 typedef struct tern_op {
     tern_loop *loop;
-    uint64_t deadline;                       /* TERN_NEVER = none */
+    uint64_t deadline;                                         /* TERN_NEVER = none */
     void (*done)(struct tern_op *op, const tern_error *error); /* error->code 0 = success */
-    void (*cancel)(struct tern_op *op);      /* the provider's: undo; it must not finish any more */
-    void *provider;                          /* the provider's state */
+    void (*cancel)(struct tern_op *op); /* the provider's: undo; it must not finish any more */
+    void *provider;                     /* the provider's state */
     tern_timer timer;
     tern_deferred deferred;
     tern_error error;
@@ -26,8 +26,8 @@ typedef struct tern_op {
 
 void tern_op_init(tern_op *op, tern_loop *loop, uint64_t deadline,
                   void (*done)(tern_op *op, const tern_error *error));
-/* The caller's: stops it; done will not run; the provider's cancel runs if it was running. Harmless on an
- * idle op or inside done. After it the memory is the caller's again. */
+/* The caller's: stops it; done will not run; the provider's cancel runs if it was running. Harmless
+ * on an idle op or inside done. After it the memory is the caller's again. */
 void tern_op_cancel(tern_op *op);
 static inline bool tern_op_running(const tern_op *op)
 {

@@ -1,10 +1,10 @@
 /* The simulated backend: a world with a virtual clock that jumps to the next deadline, hosts with
  * addresses, and links with delay, rate and loss. Seeded: the same seed replays the same run.
  *
- * A host is a tern_loop like any other, so whole nodes run in the world unchanged; a thousand of them in
- * one process share its clock and queues. TCP is modelled as an ordered byte stream (handshake of one
- * round trip, refused connections, resets, FIN, a bounded send window; loss costs a retransmission's
- * time, not bytes); UDP loses, delays and reorders datagrams. */
+ * A host is a tern_loop like any other, so whole nodes run in the world unchanged; a thousand of
+ * them in one process share its clock and queues. TCP is modelled as an ordered byte stream
+ * (handshake of one round trip, refused connections, resets, FIN, a bounded send window; loss costs
+ * a retransmission's time, not bytes); UDP loses, delays and reorders datagrams. */
 #ifndef TERN_LOOP_SIM_H
 #define TERN_LOOP_SIM_H
 
@@ -15,19 +15,20 @@ typedef struct tern_sim tern_sim;
 int tern_sim_new(uint64_t seed, tern_sim **ret); /* TERN_E_NOMEM */
 void tern_sim_free(tern_sim *sim);               /* frees its hosts too */
 
-/* A host with one address (more by tern_sim_add_address): 127.0.0.1 and ::1 work inside it as well. */
+/* A host with one address (more by tern_sim_add_address): 127.0.0.1 and ::1 work inside it as well.
+ */
 int tern_sim_host(tern_sim *sim, const char *ip, tern_loop **ret);
 int tern_sim_add_address(tern_loop *host, const char *ip);
 
 /* What holds for packets between two hosts, each direction the same. */
 typedef struct tern_sim_link {
-    uint64_t delay;      /* one way, nanoseconds */
-    uint64_t jitter;     /* up to this is added, at random; reorders datagrams */
-    uint64_t rate;       /* bytes a second, 0 = unlimited */
-    double loss;         /* 0..1, of packets */
-    double duplicate;    /* 0..1, of datagrams */
-    size_t tcp_buffer;   /* bytes in flight a TCP connection may have each way; 0 = 4 MiB */
-    bool down;           /* nothing passes; TCP stalls, connects time out */
+    uint64_t delay;    /* one way, nanoseconds */
+    uint64_t jitter;   /* up to this is added, at random; reorders datagrams */
+    uint64_t rate;     /* bytes a second, 0 = unlimited */
+    double loss;       /* 0..1, of packets */
+    double duplicate;  /* 0..1, of datagrams */
+    size_t tcp_buffer; /* bytes in flight a TCP connection may have each way; 0 = 4 MiB */
+    bool down;         /* nothing passes; TCP stalls, connects time out */
 } tern_sim_link;
 
 void tern_sim_set_default_link(tern_sim *sim, const tern_sim_link *link);

@@ -1,6 +1,6 @@
 /* TCP sockets below the stream contract: a connected socket and a listener, in either backend.
- * streams/tcp makes tern_streams of them; nothing else should use this. Events come from the loop only,
- * never from inside a call below. */
+ * streams/tcp makes tern_streams of them; nothing else should use this. Events come from the loop
+ * only, never from inside a call below. */
 #ifndef TERN_LOOP_TCP_H
 #define TERN_LOOP_TCP_H
 
@@ -11,20 +11,21 @@ typedef struct tern_tcp tern_tcp;
 typedef struct tern_tcp_listener tern_tcp_listener;
 
 typedef struct tern_tcp_events {
-    /* A dial's outcome, once: 0 or a code (REFUSED, UNREACHABLE, TIMEOUT, ...); not for accepted ones.
-     * After a failure only tern_tcp_close may follow. */
+    /* A dial's outcome, once: 0 or a code (REFUSED, UNREACHABLE, TIMEOUT, ...); not for accepted
+     * ones. After a failure only tern_tcp_close may follow. */
     void (*on_connected)(void *owner, int code);
     /* Bytes in the loop's read buffer: valid, and the owner's to change, until return. Never after
      * tern_tcp_pause. */
     void (*on_data)(void *owner, uint8_t *data, size_t n);
-    void (*on_end)(void *owner);            /* the peer's FIN */
-    void (*on_writable)(void *owner);       /* after a write that took less than all */
+    void (*on_end)(void *owner);             /* the peer's FIN */
+    void (*on_writable)(void *owner);        /* after a write that took less than all */
     void (*on_error)(void *owner, int code); /* RESET, TIMEOUT, IO; only close may follow */
 } tern_tcp_events;
 
 /* Dials. `from` (may be NULL) asks for that local address and port, shared with listeners
- * (SO_REUSEADDR, SO_REUSEPORT); if the system refuses it, any port is taken. Reading is paused at first.
- * Errors at once: TERN_E_NOMEM, TERN_E_LIMIT (descriptors), TERN_E_UNREACHABLE, TERN_E_IO. */
+ * (SO_REUSEADDR, SO_REUSEPORT); if the system refuses it, any port is taken. Reading is paused at
+ * first. Errors at once: TERN_E_NOMEM, TERN_E_LIMIT (descriptors), TERN_E_UNREACHABLE, TERN_E_IO.
+ */
 int tern_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
                   const tern_tcp_events *events, void *owner, tern_tcp **ret);
 
@@ -44,9 +45,9 @@ void tern_tcp_local(const tern_tcp *t, tern_endpoint *ret);
 void tern_tcp_remote(const tern_tcp *t, tern_endpoint *ret);
 
 /* Listens. on_accept gives a connected, paused socket without an owner: set one or close it.
- * TERN_E_ADDRINUSE, TERN_E_ACCESS, TERN_E_UNREACHABLE (no such local address), TERN_E_NOMEM, TERN_E_IO.
- * IPv6 listeners are IPv6 only. Out of descriptors: the connection is accepted and closed, counted by
- * on_accept(owner, NULL). */
+ * TERN_E_ADDRINUSE, TERN_E_ACCESS, TERN_E_UNREACHABLE (no such local address), TERN_E_NOMEM,
+ * TERN_E_IO. IPv6 listeners are IPv6 only. Out of descriptors: the connection is accepted and
+ * closed, counted by on_accept(owner, NULL). */
 int tern_tcp_listen(tern_loop *loop, const tern_endpoint *at,
                     void (*on_accept)(void *owner, tern_tcp *t), void *owner,
                     tern_tcp_listener **ret);

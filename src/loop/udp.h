@@ -1,5 +1,6 @@
-/* A UDP socket shared by everything that speaks over one port: QUIC, WebTransport, STUN, DTLS. Datagrams
- * are handed to whoever registered for their class of first byte (RFC 9443, section 2). */
+/* A UDP socket shared by everything that speaks over one port: QUIC, WebTransport, STUN, DTLS.
+ * Datagrams are handed to whoever registered for their class of first byte (RFC 9443, section 2).
+ */
 #ifndef TERN_LOOP_UDP_H
 #define TERN_LOOP_UDP_H
 
@@ -19,7 +20,7 @@ typedef struct tern_datagram {
     tern_endpoint from; /* where to, when sending */
     uint8_t *data;      /* the loop's buffer: valid and changeable until return */
     size_t len;
-    uint8_t ecn;        /* the two ECN bits */
+    uint8_t ecn; /* the two ECN bits */
 } tern_datagram;
 
 /* Called from the loop with one datagram at a time. */
@@ -32,9 +33,9 @@ void tern_udp_local(const tern_udp *u, tern_endpoint *ret);
 void tern_udp_register(tern_udp *u, enum tern_udp_class class, tern_udp_handler *fn, void *owner);
 enum tern_udp_class tern_udp_classify(uint8_t first_byte);
 
-/* Sends `len` bytes as datagrams of `segment` bytes each (the last may be shorter; 0 = one datagram).
- * 0 when all were handed to the system or dropped there as a network may; TERN_E_STATE when the
- * system's buffer is full (on_room then runs once); other codes for local errors. */
+/* Sends `len` bytes as datagrams of `segment` bytes each (the last may be shorter; 0 = one
+ * datagram). 0 when all were handed to the system or dropped there as a network may; TERN_E_STATE
+ * when the system's buffer is full (on_room then runs once); other codes for local errors. */
 int tern_udp_send(tern_udp *u, const tern_endpoint *to, const void *data, size_t len,
                   size_t segment, uint8_t ecn);
 void tern_udp_on_room(tern_udp *u, void (*fn)(void *owner), void *owner);

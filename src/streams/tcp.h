@@ -7,9 +7,9 @@
 #include "loop/op.h"
 #include "loop/tcp.h"
 
-/* Wraps a connected socket (accepted, or dialled and connected). write_queue bounds the output in bytes;
- * stall is how long (ns) the output may stand still before the stream fails with TERN_E_TIMEOUT. On NULL
- * (memory) the socket stays the caller's. `counters` may be NULL. */
+/* Wraps a connected socket (accepted, or dialled and connected). write_queue bounds the output in
+ * bytes; stall is how long (ns) the output may stand still before the stream fails with
+ * TERN_E_TIMEOUT. On NULL (memory) the socket stays the caller's. `counters` may be NULL. */
 tern_stream *tern_tcp_stream_new(tern_loop *loop, tern_tcp *t, size_t write_queue, uint64_t stall,
                                  tern_counters *counters);
 void tern_tcp_stream_endpoints(const tern_stream *s, tern_endpoint *ret_local,

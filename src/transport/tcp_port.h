@@ -1,8 +1,9 @@
-/* One TCP port for everything: raw libp2p, HTTP, WebSocket (and later TLS), told apart by first bytes
- * (libp2p specs, connections; protocols of the port in RFC 9110, RFC 6455).
+/* One TCP port for everything: raw libp2p, HTTP, WebSocket (and later TLS), told apart by first
+ * bytes (libp2p specs, connections; protocols of the port in RFC 9110, RFC 6455).
  *
  *   accept -> first bytes: 13 2f 6d      raw libp2p  -> the tcp listener
- *                          GET POST ...  HTTP        -> head -> Upgrade: websocket -> the ws listener
+ *                          GET POST ...  HTTP        -> head -> Upgrade: websocket -> the ws
+ * listener
  *                                                            -> anything else      -> net->http
  *                          16 03         TLS         -> closed (no listener for it)
  *                          other, none in time       -> closed and counted
@@ -31,8 +32,8 @@ int tern_tcp_port_join(tern_net *net, const tern_endpoint *at, enum tern_tcp_cla
 void tern_tcp_port_leave(tern_tcp_port *port, enum tern_tcp_class class);
 void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret);
 
-/* A listening endpoint of this loop to dial from (same family, not loopback-bound unless `to` is), so
- * that the port a peer observes is the one we listen on; false if there is none. */
+/* A listening endpoint of this loop to dial from (same family, not loopback-bound unless `to` is),
+ * so that the port a peer observes is the one we listen on; false if there is none. */
 bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoint *ret);
 
 #endif

@@ -7,6 +7,7 @@
 const SVG = 'http://www.w3.org/2000/svg'
 const SPAN = 60_000 // ms in sight
 const GAP = 3_500 // ms without a sample that break the line
+const LEAST_TOP = 0.1 // ms, so that a clock that shows 0 still has an axis
 const HEIGHT = 190
 const EDGE = { top: 10, right: 12, bottom: 26, left: 46 }
 
@@ -45,19 +46,21 @@ export function drawGraph (svg) {
 function render (svg, samples, now) {
   const width = Math.max(svg.clientWidth, 200)
   const inner = { right: width - EDGE.right, bottom: HEIGHT - EDGE.bottom }
-  const step = roundStep(Math.max(...samples.map(({ ms }) => ms), 0.1) / 3)
-  const top = step * Math.max(1, Math.ceil(Math.max(...samples.map(({ ms }) => ms), 0.1) * 1.05 / step))
+  const highest = Math.max(...samples.map(({ ms }) => ms), LEAST_TOP)
+  const step = roundStep(highest / 3)
+  const top = step * Math.ceil(highest * 1.05 / step)
   const x = (at) => inner.right - (now - at) / SPAN * (inner.right - EDGE.left)
   const y = (ms) => inner.bottom - ms / top * (inner.bottom - EDGE.top)
 
   svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`)
-  svg.replaceChildren(...axes(inner, width, step, top, x, y, now), ...line(samples, inner, x, y))
+  svg.replaceChildren(...axes({ inner, width, step, top, x, y, now, empty: samples.length === 0 }), ...line(samples, inner, x, y))
   svg.setAttribute('aria-label', describe(samples))
 }
 
-function axes (inner, width, step, top, x, y, now) {
+function axes ({ inner, width, step, top, x, y, now, empty }) {
   const parts = []
   for (let ms = 0; ms <= top + step / 2; ms += step) {
+    if (ms > 0 && empty) break
     parts.push(make('line', { class: ms === 0 ? 'base' : 'grid', x1: EDGE.left, x2: inner.right, y1: crisp(y(ms)), y2: crisp(y(ms)) }))
     parts.push(make('text', { x: EDGE.left - 8, y: y(ms) + 4, 'text-anchor': 'end' }, tick(ms, step)))
   }

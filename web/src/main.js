@@ -43,15 +43,15 @@ async function reach (node) {
 // Shows a connection for as long as it lasts; resolves with the reason why it ended.
 async function stay (node, { connection, took }) {
   const ended = new Promise((resolve) => {
-    connection.addEventListener('close', ({ error }) => resolve(error?.message ?? 'the node closed the connection'))
+    connection.addEventListener('close', ({ error }) => resolve(error?.message ?? 'The node closed the connection'))
   })
   const unwatch = watchIdentity(node, connection, view.identified)
 
   view.connected(connection, took)
   graph.clear()
-  pingWhileOpen(connection, (ms) => view.roundTrip(ms, graph.add(ms)))
+  const silent = pingWhileOpen(connection, (ms) => view.roundTrip(ms, graph.add(ms)))
 
-  const why = await ended
+  const why = await Promise.race([ended, silent.then(() => 'The connection has ended')])
   unwatch()
   return why
 }

@@ -54,7 +54,7 @@ export function makeView (document) {
 
     identified ({ agent, protocols, observed }) {
       set('agent', clean(agent))
-      set('observed', observed ?? '—')
+      set('observed', observed?.replace(/\/p2p\/[^/]+$/, '') ?? '—')
       field('protocols').replaceChildren(...[...protocols].sort().map((protocol) => {
         const item = document.createElement('li')
         item.textContent = clean(protocol)

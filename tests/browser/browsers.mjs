@@ -1,0 +1,44 @@
+// Finds and launches the browsers, each with a fresh profile that is gone afterwards.
+
+import { accessSync, constants } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+const puppeteer = createRequire(join(process.env.TERN_BROWSER_MODULES, 'from.js'))('puppeteer-core')
+
+const BROWSERS = {
+  chromium: {
+    programs: ['chromium', 'chromium-browser', 'google-chrome'],
+    options: {
+      browser: 'chrome',
+      args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+        '--disable-component-update', '--disable-sync']
+    }
+  },
+  firefox: {
+    programs: ['firefox-esr', 'firefox'],
+    options: { browser: 'firefox', protocol: 'webDriverBiDi' }
+  }
+}
+
+export const names = Object.keys(BROWSERS)
+export const programsOf = (name) => BROWSERS[name].programs
+
+// The path of the browser's program, or undefined.
+export function find (name) {
+  const folders = (process.env.PATH ?? '').split(':')
+  return BROWSERS[name].programs.flatMap((program) => folders.map((folder) => join(folder, program))).find(isProgram)
+}
+
+export function launch (name, executablePath) {
+  return puppeteer.launch({ ...BROWSERS[name].options, executablePath, headless: true, timeout: 60_000 })
+}
+
+function isProgram (path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,159 @@
+// The page a node serves, in real browsers: run --tern PROGRAM [--browser chromium|firefox]...
+//   [--screenshot FILE] [-- OPTIONS OF tern run...]
+//
+// Everything is read from the document: its data-state and the elements with data-field. Every wait is
+// for a condition and has a deadline.
+
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+import { find, launch, names, programsOf } from './browsers.mjs'
+import { finish, skip, test } from './tap.mjs'
+import { freePort, startTern } from './tern.mjs'
+
+const DEADLINE = 45_000 // ms for each condition
+const PINGS = 5
+const SCREENSHOT_PINGS = 40
+
+const { values: options, positionals: extra } = parseArgs({
+  allowPositionals: true,
+  options: {
+    tern: { type: 'string', default: 'build/release/tern' },
+    browser: { type: 'string', multiple: true, default: names },
+    screenshot: { type: 'string' }
+  }
+})
+const program = resolve(options.tern)
+const scratch = await mkdtemp(join(tmpdir(), 'tern-browser-'))
+
+try {
+  for (const name of options.browser) {
+    const path = find(name)
+    if (path == null) skip(`${name}: the page`, `no ${programsOf(name)[0]}`)
+    else await testBrowser(name, path)
+  }
+  if (options.screenshot != null) await test('screenshot', () => screenshot(options.screenshot))
+} finally {
+  await rm(scratch, { recursive: true, force: true })
+}
+process.exitCode = finish()
+
+async function testBrowser (name, path) {
+  const setup = { program, port: await freePort(), data: join(scratch, name), extra }
+  let tern
+  let browser
+
+  try {
+    const started = await test(`${name}: the node serves a page`, async () => {
+      tern = await startTern(setup)
+      assert.ok(tern.listening.page, 'the node says that it has no page')
+      browser = await launch(name, path)
+    })
+    if (!started) return
+
+    const { page, errors, requests } = await open(browser, tern.listening.page)
+
+    await test(`${name}: connects and pings`, async () => {
+      await stateIs(page, 'connected')
+      await pinged(page, PINGS)
+    })
+    await test(`${name}: shows transport ws, security noise, muxer yamux`, async () => {
+      const { transport, security, muxer } = await fields(page)
+      assert.deepEqual({ transport, security, muxer }, { transport: 'ws', security: 'noise', muxer: 'yamux' })
+    })
+    await test(`${name}: shows the node's peer id, agent, address and protocols`, async () => {
+      const shown = await fields(page)
+      const { peer, addrs } = tern.listening
+      assert.equal(shown.peer, peer)
+      assert.match(shown.agent, /^tern\//)
+      assert.ok(addrs.includes(shown.address), `${shown.address} is none of ${addrs}`)
+      const protocols = await page.$$eval('[data-field="protocols"] li', (items) => items.map((item) => item.textContent))
+      for (const protocol of ['/ipfs/id/1.0.0', '/ipfs/ping/1.0.0']) assert.ok(protocols.includes(protocol), `no ${protocol}`)
+    })
+    await test(`${name}: draws the round trips`, async () => {
+      const { min, avg, max } = await fields(page)
+      const [low, mean, high] = [min, avg, max].map(Number.parseFloat)
+      assert.ok(low >= 0 && low <= mean && mean <= high, `${min}, ${avg}, ${max}`)
+      assert.match(await page.$eval('#graph .line', (line) => line.getAttribute('d')), /^M.+L/)
+    })
+    await test(`${name}: the node saw the same connection`, async () => {
+      const { self } = await fields(page)
+      const { transport, security, muxer, direction } = await tern.event((it) => it.event === 'connected' && it.peer === self)
+      assert.deepEqual({ transport, security, muxer, direction }, { transport: 'ws', security: 'noise', muxer: 'yamux', direction: 'in' })
+    })
+    await test(`${name}: no error in the console, no request to anyone else`, async () => {
+      const loaded = await page.evaluate(() => performance.getEntriesByType('resource').map((entry) => entry.name))
+      const host = new URL(tern.listening.page).host
+      const foreign = [...requests, ...loaded].filter((url) => !url.startsWith('data:') && new URL(url).host !== host)
+      assert.deepEqual({ errors, foreign }, { errors: [], foreign: [] })
+    })
+    await test(`${name}: fits 360 pixels`, async () => {
+      await page.setViewport({ width: 360, height: 740 })
+      await page.waitForFunction(() => innerWidth === 360, { timeout: DEADLINE, polling: 100 })
+      const tooWide = await page.evaluate(() => [...document.querySelectorAll('body *')]
+        .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5).map((element) => element.outerHTML.slice(0, 80)))
+      assert.deepEqual(tooWide, [])
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'it scrolls sideways')
+    })
+    await test(`${name}: says when the node is gone, and comes back with it`, async () => {
+      await tern.stop()
+      await stateIs(page, 'lost')
+      tern = await startTern(setup)
+      await stateIs(page, 'connected')
+      await pinged(page, 1)
+      assert.equal((await fields(page)).peer, tern.listening.peer)
+    })
+  } finally {
+    await browser?.close()
+    await tern?.stop()
+  }
+}
+
+async function open (browser, url) {
+  const page = await browser.newPage()
+  const errors = []
+  const requests = []
+  page.on('console', (message) => { if (['error', 'warn'].includes(message.type())) errors.push(message.text()) })
+  page.on('pageerror', (err) => errors.push(err.message))
+  page.on('request', (request) => requests.push(request.url()))
+  await page.goto(url, { timeout: DEADLINE })
+  return { page, errors, requests }
+}
+
+function stateIs (page, state) {
+  return page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted,
+    { timeout: DEADLINE, polling: 100 }, state)
+}
+
+function pinged (page, count) {
+  return page.waitForFunction((least) => Number(document.querySelector('[data-field="count"]').dataset.value) >= least,
+    { timeout: DEADLINE + count * 1500, polling: 100 }, count)
+}
+
+// The full values of all fields, by name.
+function fields (page) {
+  return page.$$eval('[data-field]', (elements) => Object.fromEntries(
+    elements.map((element) => [element.dataset.field, element.dataset.value])))
+}
+
+async function screenshot (file) {
+  const path = find('chromium')
+  assert.ok(path, 'no chromium to take it with')
+  const tern = await startTern({ program, port: await freePort(), data: join(scratch, 'screenshot'), extra })
+  const browser = await launch('chromium', path)
+  try {
+    const page = await browser.newPage()
+    await page.setViewport({ width: 1200, height: 800, deviceScaleFactor: 1 })
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }])
+    await page.goto(tern.listening.page, { timeout: DEADLINE })
+    await pinged(page, SCREENSHOT_PINGS)
+    await mkdir(dirname(resolve(file)), { recursive: true })
+    await page.screenshot({ path: file })
+  } finally {
+    await browser.close()
+    await tern.stop()
+  }
+}

@@ -1,0 +1,78 @@
+// Starts and stops `tern run --json` and collects its events.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+
+const START = 15_000 // ms
+const STOP = 10_000 // ms
+
+// A TCP port nobody listens on: the page needs raw and WebSocket on the same one.
+export async function freePort () {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+// Starts a node and waits until it listens. Gives { listening, event(test), stop() }: the event
+// `listening`; a promise of the first event, past or coming, that passes the test; the orderly end.
+export async function startTern ({ program, port, data, extra = [] }) {
+  const listen = ['', '/ws'].flatMap((end) => ['--listen', `/ip4/127.0.0.1/tcp/${port}${end}`])
+  const child = spawn(program, ['run', '--json', ...listen, '--data', data, ...extra], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const ended = new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `status ${code}`}`))
+    child.once('error', (err) => resolve(err.message))
+  })
+  const events = []
+  const waiting = new Set()
+  let log = ''
+
+  child.stderr.setEncoding('utf8').on('data', (text) => { log = (log + text).slice(-4000) })
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    events.push(parse(line))
+    for (const look of waiting) look()
+  })
+
+  const event = (wanted, limit = START) => new Promise((resolve, reject) => {
+    const look = () => {
+      const found = events.find(wanted)
+      if (found != null) settle(resolve, found)
+    }
+    const fail = (why) => settle(reject, new Error(`${program}: ${why} before the expected event\n${log}`))
+    const timer = setTimeout(() => fail(`${limit / 1000} s went by`), limit)
+    const settle = (how, value) => {
+      clearTimeout(timer)
+      waiting.delete(look)
+      how(value)
+    }
+    waiting.add(look)
+    ended.then(fail)
+    look()
+  })
+
+  const stop = async () => {
+    child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP)
+    await ended
+    clearTimeout(timer)
+  }
+
+  try {
+    return { listening: await event((it) => it.event === 'listening'), event, stop }
+  } catch (err) {
+    await stop()
+    throw err
+  }
+}
+
+function parse (line) {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return { event: 'malformed', line }
+  }
+}

@@ -1,0 +1,139 @@
+// The js-libp2p peer of the interop tests; its command line is in tests/interop/README.md.
+//
+// stdout carries one JSON object a line, stderr one line of text on failure.
+import './node20.js'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { identify } from '@libp2p/identify'
+import { mplex } from '@libp2p/mplex'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { PERF, runPerf, servePerf } from './perf.js'
+
+const DIAL_LIMIT_MS = 30_000
+const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', ecdsa: 'ECDSA', rsa: 'RSA' }
+const SECURITY = { noise: noise(), tls: tls() }
+const MUXERS = { yamux: yamux(), mplex: mplex() }
+
+function say (event, fields) {
+  process.stdout.write(JSON.stringify({ event, ...fields }) + '\n')
+}
+
+/** The parts called `only`, or all of them in their order. */
+function offered (parts, only) {
+  if (only == null) return Object.values(parts)
+  if (parts[only] == null) throw new Error(`js-libp2p has no ${only}`)
+  return [parts[only]]
+}
+
+async function newNode (args) {
+  const type = KEY_TYPES[args.keyType]
+  if (type == null) throw new Error(`no key type ${args.keyType}`)
+  return createLibp2p({
+    privateKey: await (type === 'RSA' ? generateKeyPair(type, 2048) : generateKeyPair(type)),
+    addresses: { listen: args.listen },
+    transports: [tcp(), webSockets()],
+    connectionEncrypters: offered(SECURITY, args.security),
+    streamMuxers: offered(MUXERS, args.muxer),
+    connectionGater: { denyDialMultiaddr: () => false },
+    services: { identify: identify(), ping: ping() }
+  })
+}
+
+/** Says where it listens and serves ping, identify and perf until stdin ends. */
+async function listen (node) {
+  await node.handle(PERF, (stream, connection) => servePerf(stream).then(
+    counted => say('served', { protocol: PERF, peer: connection.remotePeer.toString(), ...counted }),
+    error => process.stderr.write(`perf: ${error.message}\n`)))
+  node.addEventListener('connection:open', ({ detail }) => say('connected', {
+    peer: detail.remotePeer.toString(), security: detail.encryption, muxer: detail.multiplexer
+  }))
+  say('listening', { peer: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) })
+  await new Promise(resolve => process.stdin.on('end', resolve).resume())
+}
+
+async function pingPeer (node, args) {
+  const start = performance.now()
+  const connection = await dial(node, args)
+  let firstAnswer = 0
+  for (let received = 0; received < args.count; received++) {
+    await node.services.ping.ping(connection.remotePeer)
+    firstAnswer ||= performance.now() - start
+  }
+  say('summary', {
+    received: args.count, peer: connection.remotePeer.toString(), first_answer_ms: firstAnswer
+  })
+}
+
+async function identifyPeer (node, args) {
+  const answer = new Promise(resolve =>
+    node.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true }))
+  await dial(node, args)
+  const info = await answer
+  say('identify', {
+    peer: info.peerId.toString(),
+    agent: info.agentVersion,
+    protocol_version: info.protocolVersion,
+    protocols: info.protocols,
+    listen_addrs: info.listenAddrs.map(String),
+    observed_addr: String(info.observedAddr ?? '')
+  })
+}
+
+async function perf (node, args) {
+  const connection = await dial(node, args)
+  for (const [direction, upload, download] of [['up', args.upload, 0], ['down', 0, args.download]]) {
+    if (upload + download === 0) continue
+    const start = performance.now()
+    const bytes = await runPerf(connection, upload, download)
+    say('perf', { direction, bytes, seconds: (performance.now() - start) / 1000 })
+  }
+}
+
+function dial (node, args) {
+  if (args.addr == null) throw new Error('an address is needed')
+  return node.dial(multiaddr(args.addr), { signal: AbortSignal.timeout(DIAL_LIMIT_MS) })
+}
+
+const COMMANDS = { listen, ping: pingPeer, identify: identifyPeer, perf }
+const OPTIONS = {
+  '--listen': (args, value) => args.listen.push(value),
+  '--security': (args, value) => { args.security = value },
+  '--muxer': (args, value) => { args.muxer = value },
+  '--key-type': (args, value) => { args.keyType = value },
+  '-c': (args, value) => { args.count = Number(value) },
+  '--upload': (args, value) => { args.upload = Number(value) },
+  '--download': (args, value) => { args.download = Number(value) }
+}
+
+function parse ([command, ...words]) {
+  if (COMMANDS[command] == null) throw new Error(`usage: peer ${Object.keys(COMMANDS).join('|')} ...`)
+  const args = { command, listen: [], keyType: 'ed25519', count: 1, upload: 0, download: 0 }
+  while (words.length > 0) {
+    const word = words.shift()
+    if (!word.startsWith('-')) {
+      args.addr = word
+    } else if (OPTIONS[word] == null || words.length === 0) {
+      throw new Error(`unknown option or missing value: ${word}`)
+    } else {
+      OPTIONS[word](args, words.shift())
+    }
+  }
+  return args
+}
+
+try {
+  const args = parse(process.argv.slice(2))
+  const node = await newNode(args)
+  await COMMANDS[args.command](node, args)
+  await node.stop()
+  process.exit(0)
+} catch (error) {
+  process.stderr.write(`peer (js): ${error.message}\n`)
+  process.exit(1)
+}
