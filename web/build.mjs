@@ -5,10 +5,11 @@
 
 import { copyFile, mkdir, readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
-const here = import.meta.dirname ?? new URL('.', import.meta.url).pathname
+const here = dirname(fileURLToPath(import.meta.url))
 const [output, modules = join(here, 'node_modules')] = process.argv.slice(2)
 if (output == null) {
   console.error('usage: node build.mjs OUTPUT [MODULES]')

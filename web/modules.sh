@@ -12,7 +12,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/tern
 home=$cache/$2-$hash
 
 for program in node npm; do
-    command -v "$program" >/dev/null 2>&1 || { echo "$2: $program is not installed" >&2; exit 3; }
+    command -v "$program" >/dev/null 2>&1 || { echo "$2 packages: $program is not installed" >&2; exit 3; }
 done
 
 if [ ! -d "$home" ]; then
@@ -21,7 +21,7 @@ if [ ! -d "$home" ]; then
     trap 'rm -rf "$fresh"' EXIT
     cp "$folder/package.json" "$folder/package-lock.json" "$folder/.npmrc" "$fresh/"
     if ! (cd "$fresh" && npm ci --ignore-scripts --loglevel=error) >"$fresh/npm.log" 2>&1; then
-        echo "$2: npm could not install the packages: $(grep -v '^$' "$fresh/npm.log" | head -n 1)" >&2
+        echo "$2 packages: npm could not install the packages: $(grep -v '^$' "$fresh/npm.log" | head -n 1)" >&2
         exit 3
     fi
     # when another run was quicker, its folder is as good

@@ -20,9 +20,10 @@ typedef struct tern_buf {
 void tern_buf_init(tern_buf *b, size_t limit);
 void tern_buf_free(tern_buf *b); /* back to empty; may be used again */
 
+/* The live bytes; may be NULL while there are none. */
 static inline uint8_t *tern_buf_data(const tern_buf *b)
 {
-    return b->block + b->start;
+    return b->block != NULL ? b->block + b->start : NULL;
 }
 static inline size_t tern_buf_len(const tern_buf *b)
 {

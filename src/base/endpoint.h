@@ -19,6 +19,8 @@ enum { TERN_ENDPOINT_TEXT = 80 }; /* room for any text form with its end */
 bool tern_endpoint_eq(const tern_endpoint *a, const tern_endpoint *b);
 /* Writes the text form into out[TERN_ENDPOINT_TEXT] and returns out. */
 char *tern_endpoint_text(char *out, const tern_endpoint *e);
+/* The same without port and brackets: RFC 5952, IPv4-mapped as "::ffff:192.0.2.1", no zone. */
+char *tern_endpoint_ip_text(char *out, const tern_endpoint *e);
 /* Parses an IP in text form (no port, no zone). 0 or TERN_E_MALFORMED; port and scope become 0. */
 int tern_endpoint_parse_ip(tern_endpoint *ret, const char *text);
 /* IPv4-mapped IPv6 addresses become IPv4 (what dual-stack sockets report). */

@@ -152,3 +152,34 @@ void tern_conn_close(tern_conn *c, uint64_t code, const char *text)
         c->ops->close(c, code, text);
     }
 }
+
+void tern_conn_abort(tern_conn *c, uint64_t code, const char *text)
+{
+    if (!c->finished) {
+        c->closing = 1;
+        c->ops->close(c, code != 0 ? code : 1, text);
+    }
+}
+
+static void drop_stream(void *owner, tern_conn *c, tern_stream *s)
+{
+    (void)owner;
+    (void)c;
+    tern_stream_reset(s, 0);
+    tern_stream_drop(s);
+}
+
+static void no_more(void *owner, tern_conn *c, const tern_error *why)
+{
+    (void)owner;
+    (void)c;
+    (void)why;
+}
+
+static const tern_conn_events discard = {.on_stream = drop_stream, .on_closed = no_more};
+
+void tern_conn_drop(tern_conn *c, uint64_t code, const char *text)
+{
+    tern_conn_take(c, &discard, NULL);
+    tern_conn_close(c, code, text);
+}

@@ -61,6 +61,10 @@ void tern_conn_stream_gone(tern_conn *c);
 void tern_conn_take(tern_conn *c, const tern_conn_events *events, void *owner);
 tern_stream *tern_conn_open(tern_conn *c, tern_error *reterr);
 void tern_conn_close(tern_conn *c, uint64_t code, const char *text);
+/* Cuts a connection off, also one that is closing in good order already. */
+void tern_conn_abort(tern_conn *c, uint64_t code, const char *text);
+/* The owner leaves: closes it; it frees itself, no event comes any more. */
+void tern_conn_drop(tern_conn *c, uint64_t code, const char *text);
 
 /* Takes references to key, local and remote of `from` into `to` / releases them. */
 void tern_conn_facts_copy(tern_conn_facts *to, const tern_conn_facts *from);

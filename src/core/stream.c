@@ -138,6 +138,9 @@ static void tell_closed(tern_stream *s)
     tern_deferred_cancel(&s->deferred);
     tern_buf_free(&s->kept);
     tern_free(s->why);
+    if (s->tally != NULL) {
+        (*s->tally)--;
+    }
     s->ops->destroy(s);
 }
 
@@ -192,6 +195,7 @@ void tern_stream_take(tern_stream *s, const tern_stream_events *events, void *ow
     s->events = events;
     s->owner = owner;
     s->refused = 0;
+    s->end_told = 0; /* each owner hears of the end himself */
     wake(s);
 }
 

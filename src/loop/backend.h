@@ -17,7 +17,13 @@ typedef struct tern_sched {
     tern_timer **heap; /* binary heap by `at`, then by order of arming */
     size_t len, cap;
     tern_list deferred;
+    uint64_t order;      /* of the next arming */
+    tern_timer *starved; /* armed without memory for the heap: due at once */
 } tern_sched;
+
+/* Rounds that a backend runs the deferred calls for in one go; calls that queue each other without end
+ * let the sockets have their turn after that. */
+enum { TERN_SCHED_ROUNDS = 32 };
 
 void tern_sched_init(tern_sched *sched, uint64_t now);
 void tern_sched_free(tern_sched *sched);
@@ -55,6 +61,8 @@ typedef struct tern_loop_ops {
 
     int (*dns_start)(tern_dns *dns, const char *name); /* dns->op is started already */
     void (*dns_cancel)(tern_dns *dns);                 /* op.provider is the backend's */
+
+    uint64_t (*now)(const tern_loop *loop); /* NULL: sched->now is always right */
 } tern_loop_ops;
 
 struct tern_loop {

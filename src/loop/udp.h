@@ -31,6 +31,7 @@ int tern_udp_bind(tern_loop *loop, const tern_endpoint *at, tern_udp **ret);
 void tern_udp_local(const tern_udp *u, tern_endpoint *ret);
 /* One handler a class; NULL ends it. Datagrams of a class without one are dropped. */
 void tern_udp_register(tern_udp *u, enum tern_udp_class class, tern_udp_handler *fn, void *owner);
+/* TERN_UDP_CLASSES for a byte of no class. */
 enum tern_udp_class tern_udp_classify(uint8_t first_byte);
 
 /* Sends `len` bytes as datagrams of `segment` bytes each (the last may be shorter; 0 = one

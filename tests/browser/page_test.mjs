@@ -11,6 +11,7 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { find, launch, names, programsOf } from './browsers.mjs'
+import { testRoads } from './roads_test.mjs'
 import { finish, skip, test } from './tap.mjs'
 import { freePort, startTern } from './tern.mjs'
 
@@ -30,6 +31,7 @@ const program = resolve(options.tern)
 const scratch = await mkdtemp(join(tmpdir(), 'tern-browser-'))
 
 try {
+  await testRoads()
   for (const name of options.browser) {
     const path = find(name)
     if (path == null) skip(`${name}: the page`, `no ${programsOf(name)[0]}`)

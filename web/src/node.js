@@ -30,15 +30,20 @@ export function makeNode (version) {
 
 // What the node says of itself at /node.json: { peer, agent, addrs }.
 export async function readCard () {
-  const answer = await fetch('node.json', { cache: 'no-store', signal: AbortSignal.timeout(CARD_TIMEOUT) })
-  if (!answer.ok) throw new Error(`node.json: ${answer.status} ${answer.statusText}`)
+  let answer
+  try {
+    answer = await fetch('node.json', { cache: 'no-store', signal: AbortSignal.timeout(CARD_TIMEOUT) })
+  } catch {
+    throw new Error('The node does not answer')
+  }
+  if (!answer.ok) throw new Error(`The node answers ${answer.status} to node.json`)
   return await answer.json()
 }
 
 // Dials the addresses one after the other; the first that answers wins.
 // Gives { connection, took } with took in ms; throws the last failure.
 export async function dial (node, addrs) {
-  let failure = new Error('the node lists no address that a browser can dial')
+  let failure = new Error('The node lists no address that a browser can dial')
 
   for (const addr of addrs) {
     try {

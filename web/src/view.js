@@ -49,12 +49,16 @@ export function makeView (document) {
       set('address', addr)
       set('took', milliseconds(took))
       set('open', duration(0))
+      for (const name of ['last', 'min', 'avg', 'max']) set(name, '–')
+      set('count', '0')
       state('connected', '')
     },
 
+    // What is absent has not changed: a push tells only what is new.
     identified ({ agent, protocols, observed }) {
-      set('agent', clean(agent))
-      set('observed', observed?.replace(/\/p2p\/[^/]+$/, '') ?? '—')
+      if (agent != null) set('agent', clean(agent))
+      if (observed != null) set('observed', observed.replace(/\/p2p\/[^/]+$/, ''))
+      if (protocols.length === 0) return
       field('protocols').replaceChildren(...[...protocols].sort().map((protocol) => {
         const item = document.createElement('li')
         item.textContent = clean(protocol)
@@ -72,7 +76,7 @@ export function makeView (document) {
 
     // Resolves when it is time to try again: after the wait, or when asked to.
     async lost (why, wait) {
-      state('lost', `${sentence(clean(why))} Trying again.`)
+      state('lost', sentence(clean(why)))
       await countdown(document, field('countdown'), Date.now() + wait)
     },
 
@@ -88,12 +92,12 @@ function countdown (document, element, until) {
     const retry = document.getElementById('retry')
     const tick = () => {
       const left = until - Date.now()
-      element.textContent = left > 1000 ? `in ${Math.ceil(left / 1000)} s` : ''
+      element.textContent = left > 1000 ? `Trying again in ${Math.ceil(left / 1000)} s.` : 'Trying again.'
       if (left <= 0) finish()
     }
     const finish = () => {
       clearInterval(timer)
-      element.textContent = ''
+      element.textContent = 'Trying again.'
       retry.disabled = true
       retry.removeEventListener('click', finish)
       removeEventListener('online', finish)

@@ -29,6 +29,8 @@ func newHost(a args) (host.Host, error) {
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(websocket.New),
 		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.ProtocolVersion("ipfs/0.1.0"),
+		libp2p.UserAgent("go-libp2p"),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.ResourceManager(&network.NullResourceManager{}),

@@ -100,7 +100,7 @@ func pingPeer(h host.Host, a args) error {
 			first = time.Since(start)
 		}
 	}
-	say("summary", fields{"received": a.count, "peer": target,
+	say("summary", fields{"local": h.ID(), "received": a.count, "peer": target,
 		"first_answer_ms": float64(first.Microseconds()) / 1000})
 	return nil
 }
@@ -125,7 +125,7 @@ func identify(h host.Host, a args) error {
 			if e.ObservedAddr != nil {
 				observed = e.ObservedAddr.String()
 			}
-			say("identify", fields{"peer": e.Peer, "agent": e.AgentVersion,
+			say("identify", fields{"local": h.ID(), "peer": e.Peer, "agent": e.AgentVersion,
 				"protocol_version": e.ProtocolVersion, "protocols": e.Protocols,
 				"listen_addrs": texts(e.ListenAddrs), "observed_addr": observed})
 		}

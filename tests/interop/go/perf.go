@@ -38,7 +38,8 @@ func perf(h host.Host, a args) error {
 		if err != nil {
 			return err
 		}
-		say("perf", fields{"direction": d.name, "bytes": bytes, "seconds": time.Since(start).Seconds()})
+		say("perf", fields{"local": h.ID(), "direction": d.name, "bytes": bytes,
+			"seconds": time.Since(start).Seconds()})
 	}
 	return nil
 }

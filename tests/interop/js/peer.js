@@ -66,7 +66,10 @@ async function pingPeer (node, args) {
     firstAnswer ||= performance.now() - start
   }
   say('summary', {
-    received: args.count, peer: connection.remotePeer.toString(), first_answer_ms: firstAnswer
+    local: node.peerId.toString(),
+    peer: connection.remotePeer.toString(),
+    received: args.count,
+    first_answer_ms: firstAnswer
   })
 }
 
@@ -76,6 +79,7 @@ async function identifyPeer (node, args) {
   await dial(node, args)
   const info = await answer
   say('identify', {
+    local: node.peerId.toString(),
     peer: info.peerId.toString(),
     agent: info.agentVersion,
     protocol_version: info.protocolVersion,
@@ -91,7 +95,8 @@ async function perf (node, args) {
     if (upload + download === 0) continue
     const start = performance.now()
     const bytes = await runPerf(connection, upload, download)
-    say('perf', { direction, bytes, seconds: (performance.now() - start) / 1000 })
+    const seconds = (performance.now() - start) / 1000
+    say('perf', { local: node.peerId.toString(), direction, bytes, seconds })
   }
 }
 

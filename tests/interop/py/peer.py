@@ -97,7 +97,8 @@ async def ping(host, args):
     async for _ in PingService(host).ping_iter(peer, ping_amt=args.c):
         received += 1
         first = first or time.monotonic() - start
-    say("summary", received=received, peer=str(peer), first_answer_ms=first * 1000)
+    say("summary", local=str(host.get_id()), received=received, peer=str(peer),
+        first_answer_ms=first * 1000)
 
 
 async def identify(host, args):
@@ -105,9 +106,9 @@ async def identify(host, args):
     stream = await host.new_stream(peer, [IDENTIFY])
     info = Identify()
     info.ParseFromString(await read_length_prefixed_protobuf(stream))
-    say("identify", peer=str(peer), agent=info.agent_version, protocol_version=info.protocol_version,
-        protocols=list(info.protocols), listen_addrs=[str(Multiaddr(a)) for a in info.listen_addrs],
-        observed_addr=str(Multiaddr(info.observed_addr)))
+    say("identify", local=str(host.get_id()), peer=str(peer), agent=info.agent_version,
+        protocol_version=info.protocol_version, protocols=list(info.protocols),
+        listen_addrs=[str(Multiaddr(a)) for a in info.listen_addrs], observed_addr=str(Multiaddr(info.observed_addr)))
 
 
 async def perf(host, args):
@@ -123,7 +124,8 @@ async def perf(host, args):
         received, _ = await read_to_end(stream)
         if received != download:
             raise ValueError(f"asked for {download} bytes, received {received}")
-        say("perf", direction=direction, bytes=upload + received, seconds=time.monotonic() - start)
+        say("perf", local=str(host.get_id()), direction=direction, bytes=upload + received,
+            seconds=time.monotonic() - start)
 
 
 async def serve_perf(stream):

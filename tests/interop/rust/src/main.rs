@@ -63,10 +63,14 @@ fn node(args: &Args) -> Result<Swarm<Node>> {
     Ok(SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|key| {
-            roads::transport(key, &args.offer).map_err(|e| -> Box<dyn Error + Send + Sync> { e.to_string().into() })
+            roads::transport(key, &args.offer)
+                .map_err(|e| -> Box<dyn Error + Send + Sync> { e.to_string().into() })
         })?
         .with_behaviour(|key| Node {
-            identify: identify::Behaviour::new(identify::Config::new_with_signed_peer_record("ipfs/0.1.0".into(), key)),
+            identify: identify::Behaviour::new(identify::Config::new_with_signed_peer_record(
+                "ipfs/0.1.0".into(),
+                key,
+            )),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(interval)),
             streams: libp2p_stream::Behaviour::new(),
         })?
@@ -146,7 +150,8 @@ async fn ping(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     let peer = connected_peer(&swarm)?;
     println!(
         "{}",
-        json!({"event": "summary", "received": received, "peer": peer.to_string(), "first_answer_ms": first_answer_ms})
+        json!({"event": "summary", "local": swarm.local_peer_id().to_string(), "peer": peer.to_string(),
+               "received": received, "first_answer_ms": first_answer_ms})
     );
     Ok(())
 }
@@ -155,18 +160,20 @@ async fn identify(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     swarm.dial(args.target()?)?;
     let (peer, info) = loop {
         match swarm.select_next_some().await {
-            SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
-                break (peer_id, info)
+            SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Received {
+                peer_id, info, ..
+            })) => break (peer_id, info),
+            SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error { error, .. })) => {
+                return Err(error.into())
             }
-            SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error { error, .. })) => return Err(error.into()),
             event => fail_on_loss(event)?,
         }
     };
     let texts = |addrs: &[Multiaddr]| addrs.iter().map(Multiaddr::to_string).collect::<Vec<_>>();
     println!(
         "{}",
-        json!({"event": "identify", "peer": peer.to_string(), "agent": info.agent_version,
-               "protocol_version": info.protocol_version,
+        json!({"event": "identify", "local": swarm.local_peer_id().to_string(), "peer": peer.to_string(),
+               "agent": info.agent_version, "protocol_version": info.protocol_version,
                "protocols": info.protocols.iter().map(|p| p.to_string()).collect::<Vec<_>>(),
                "listen_addrs": texts(&info.listen_addrs), "observed_addr": info.observed_addr.to_string()})
     );
@@ -174,6 +181,7 @@ async fn identify(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
 }
 
 async fn perf(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
+    let local = *swarm.local_peer_id();
     swarm.dial(args.target()?)?;
     let peer = loop {
         match swarm.select_next_some().await {
@@ -186,7 +194,11 @@ async fn perf(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     for (direction, upload, download) in [("up", args.upload, 0), ("down", 0, args.download)] {
         if upload + download > 0 {
             let (bytes, seconds) = perf::run(&mut control, peer, upload, download).await?;
-            println!("{}", json!({"event": "perf", "direction": direction, "bytes": bytes, "seconds": seconds}));
+            println!(
+                "{}",
+                json!({"event": "perf", "local": local.to_string(), "direction": direction, "bytes": bytes,
+                       "seconds": seconds})
+            );
         }
     }
     Ok(())

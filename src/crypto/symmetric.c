@@ -1,0 +1,306 @@
+/* The primitives of Noise, on OpenSSL 3: see crypto/symmetric.h for the contract.
+ *
+ * OpenSSL looks an algorithm up by name each time one is used implicitly, which costs more than a small
+ * message. The five that we need are therefore fetched by the first caller and kept for the process; an
+ * AEAD context gets its key once, after that a message sets only the nonce.
+ *
+ *     seal:  ad, span | span | span  ->  out: ciphertext ‖ tag
+ *     open:  ad, p: ciphertext ‖ tag ->  p: plaintext ‖ (tag, stale)
+ *
+ * RFC 8439 (ChaCha20-Poly1305), RFC 7748 (X25519), RFC 2104 (HMAC), RFC 5869 (HKDF). */
+#include "crypto/symmetric.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h>
+#endif
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "base/mem.h"
+
+struct algorithms {
+    EVP_CIPHER *chacha20_poly1305;
+    EVP_MD *sha256, *sha1;
+    EVP_MAC *hmac;
+};
+
+static _Atomic(struct algorithms *) fetched;
+
+static void algorithms_free(struct algorithms *a)
+{
+    EVP_CIPHER_free(a->chacha20_poly1305);
+    EVP_MD_free(a->sha256);
+    EVP_MD_free(a->sha1);
+    EVP_MAC_free(a->hmac);
+    OPENSSL_free(a);
+}
+
+/* NULL when memory is short; the next caller tries again. Two threads may both fetch: one set is kept. */
+static const struct algorithms *algorithms_get(void)
+{
+    struct algorithms *a = atomic_load_explicit(&fetched, memory_order_acquire);
+    if (a != NULL) {
+        return a;
+    }
+    a = OPENSSL_zalloc(sizeof *a);
+    if (a == NULL) {
+        return NULL;
+    }
+    a->chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+    a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    a->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    a->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (a->chacha20_poly1305 == NULL || a->sha256 == NULL || a->sha1 == NULL || a->hmac == NULL) {
+        algorithms_free(a);
+        return NULL;
+    }
+    struct algorithms *first = NULL;
+    if (!atomic_compare_exchange_strong(&fetched, &first, a)) {
+        algorithms_free(a);
+        return first;
+    }
+    return a;
+}
+
+struct tern_aead {
+    EVP_CIPHER_CTX *ctx;
+};
+
+tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY])
+{
+    const struct algorithms *a = algorithms_get();
+    tern_aead *c = a != NULL ? tern_calloc(1, sizeof *c) : NULL;
+    if (c == NULL) {
+        return NULL;
+    }
+    c->ctx = EVP_CIPHER_CTX_new();
+    if (c->ctx == NULL || EVP_CipherInit_ex(c->ctx, a->chacha20_poly1305, NULL, key, NULL, 1) != 1) {
+        tern_aead_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void tern_aead_free(tern_aead *c)
+{
+    if (c != NULL) {
+        EVP_CIPHER_CTX_free(c->ctx); /* wipes the key */
+        tern_free(c);
+    }
+}
+
+static bool aead_start(tern_aead *c, const uint8_t *nonce, tern_span ad, int sealing)
+{
+    int n = 0;
+    return EVP_CipherInit_ex(c->ctx, NULL, NULL, NULL, nonce, sealing) == 1 &&
+           (ad.len == 0 ||
+            (ad.len <= INT_MAX && EVP_CipherUpdate(c->ctx, NULL, &n, ad.data, (int)ad.len) == 1));
+}
+
+/* OpenSSL counts in int. */
+static bool aead_run(tern_aead *c, uint8_t *out, const uint8_t *in, size_t n)
+{
+    int written = 0;
+    return n == 0 ||
+           (n <= INT_MAX && EVP_CipherUpdate(c->ctx, out, &written, in, (int)n) == 1);
+}
+
+int tern_aead_seal(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad,
+                   const tern_span *v, unsigned n, uint8_t *out)
+{
+    bool ok = aead_start(c, nonce, ad, 1);
+    for (unsigned i = 0; ok && i < n; i++) {
+        ok = aead_run(c, out, v[i].data, v[i].len);
+        out += v[i].len;
+    }
+    int none = 0;
+    ok = ok && EVP_CipherFinal_ex(c->ctx, out, &none) == 1 &&
+         EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, TERN_AEAD_TAG, out) == 1;
+    if (!ok) {
+        ERR_clear_error();
+        return TERN_E_CRYPTO;
+    }
+    return 0;
+}
+
+int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad, uint8_t *p,
+                   size_t n)
+{
+    if (n < TERN_AEAD_TAG) {
+        return TERN_E_CRYPTO;
+    }
+    size_t body = n - TERN_AEAD_TAG;
+    int none = 0;
+    bool ok = aead_start(c, nonce, ad, 0) &&
+              EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, TERN_AEAD_TAG, p + body) == 1 &&
+              aead_run(c, p, p, body) && EVP_CipherFinal_ex(c->ctx, p + body, &none) == 1;
+    if (!ok) {
+        tern_wipe(p, n); /* nobody may read what was not authenticated */
+        ERR_clear_error();
+        return TERN_E_CRYPTO;
+    }
+    return 0;
+}
+
+static EVP_PKEY *x25519_secret(const uint8_t *secret)
+{
+    return EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, secret, TERN_X25519);
+}
+
+int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519])
+{
+    ERR_set_mark();
+    uint8_t out[TERN_X25519];
+    size_t n = sizeof out;
+    EVP_PKEY *key = x25519_secret(secret);
+    bool ok = key != NULL && EVP_PKEY_get_raw_public_key(key, out, &n) == 1 && n == sizeof out;
+    EVP_PKEY_free(key);
+    ERR_pop_to_mark();
+    if (!ok) {
+        return TERN_E_CRYPTO;
+    }
+    memcpy(ret_public, out, sizeof out);
+    return 0;
+}
+
+int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X25519],
+                uint8_t ret_shared[TERN_X25519])
+{
+    static const uint8_t zero[TERN_X25519];
+    ERR_set_mark();
+    uint8_t out[TERN_X25519];
+    size_t n = sizeof out;
+    EVP_PKEY *mine = x25519_secret(secret);
+    EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer, TERN_X25519);
+    EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL) : NULL;
+    bool ok = ctx != NULL && theirs != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
+              EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
+              EVP_PKEY_derive(ctx, out, &n) == 1 && n == sizeof out &&
+              !tern_eq_ct(out, zero, sizeof zero);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(theirs);
+    EVP_PKEY_free(mine);
+    ERR_pop_to_mark();
+    if (ok) {
+        memcpy(ret_shared, out, sizeof out);
+    }
+    tern_wipe(out, sizeof out);
+    return ok ? 0 : TERN_E_CRYPTO;
+}
+
+static int digest(const EVP_MD *md, const tern_span *v, unsigned n, uint8_t *out)
+{
+    EVP_MD_CTX *ctx = md != NULL ? EVP_MD_CTX_new() : NULL;
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, md, NULL) == 1;
+    for (unsigned i = 0; ok && i < n; i++) {
+        ok = EVP_DigestUpdate(ctx, v[i].data, v[i].len) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+    EVP_MD_CTX_free(ctx);
+    return ok ? 0 : TERN_E_CRYPTO;
+}
+
+int tern_sha256(const tern_span *v, unsigned n, uint8_t out[TERN_SHA256])
+{
+    const struct algorithms *a = algorithms_get();
+    return digest(a != NULL ? a->sha256 : NULL, v, n, out);
+}
+
+int tern_sha1(const void *p, size_t n, uint8_t out[20])
+{
+    const struct algorithms *a = algorithms_get();
+    return digest(a != NULL ? a->sha1 : NULL, &(tern_span){p, n}, 1, out);
+}
+
+int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsigned n,
+                     uint8_t out[TERN_SHA256])
+{
+    static const uint8_t no_key[1]; /* OpenSSL takes NULL for "the key of before" */
+    char name[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    const struct algorithms *a = algorithms_get();
+    EVP_MAC_CTX *ctx = a != NULL ? EVP_MAC_CTX_new(a->hmac) : NULL;
+    bool ok =
+        ctx != NULL && EVP_MAC_init(ctx, key_n > 0 ? key : no_key, key_n, params) == 1;
+    for (unsigned i = 0; ok && i < n; i++) {
+        ok = EVP_MAC_update(ctx, v[i].data, v[i].len) == 1;
+    }
+    size_t out_n = 0;
+    ok = ok && EVP_MAC_final(ctx, out, &out_n, TERN_SHA256) == 1;
+    EVP_MAC_CTX_free(ctx);
+    return ok ? 0 : TERN_E_CRYPTO;
+}
+
+/* The expansion of RFC 5869, section 2.3: block i is the HMAC of block i - 1, info and the byte i. */
+static int expand(const uint8_t *prk, tern_span info, uint8_t *out, size_t n)
+{
+    uint8_t block[TERN_SHA256];
+    size_t have = 0;
+    int code = 0;
+    for (uint8_t i = 1; n > 0 && code == 0; i++) {
+        const tern_span v[] = {{block, have}, info, {&i, 1}};
+        code = tern_hmac_sha256(prk, TERN_SHA256, v, 3, block);
+        have = sizeof block;
+        size_t take = n < have ? n : have;
+        if (code == 0) {
+            memcpy(out, block, take);
+        }
+        out += take;
+        n -= take;
+    }
+    tern_wipe(block, sizeof block);
+    return code;
+}
+
+int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, size_t n)
+{
+    if (n > 255 * (size_t)TERN_SHA256) {
+        return TERN_E_INVALID;
+    }
+    uint8_t prk[TERN_SHA256];
+    int code = tern_hmac_sha256(salt.data, salt.len, &secret, 1, prk);
+    if (code == 0) {
+        code = expand(prk, info, out, n);
+    }
+    tern_wipe(prk, sizeof prk);
+    return code;
+}
+
+int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uint8_t out1[32],
+               uint8_t out2[32])
+{
+    /* Noise's HKDF is RFC 5869 with the chaining key as salt and no info. The outputs may be the
+     * chaining key's own place. */
+    uint8_t both[64];
+    int code = tern_hkdf((tern_span){ikm, ikm_n}, (tern_span){chaining, 32}, (tern_span){NULL, 0},
+                         both, sizeof both);
+    if (code == 0) {
+        memcpy(out1, both, 32);
+        memcpy(out2, both + 32, 32);
+    }
+    tern_wipe(both, sizeof both);
+    return code;
+}
+
+void tern_random(void *out, size_t n)
+{
+    uint8_t *p = out;
+    while (n > 0) {
+        size_t take = n < 256 ? n : 256; /* getentropy's most */
+        if (getentropy(p, take) != 0) {
+            abort(); /* without randomness no key is safe */
+        }
+        p += take;
+        n -= take;
+    }
+}

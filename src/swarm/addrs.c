@@ -1,0 +1,82 @@
+/* The addresses that we announce: what listens, with unspecified IPs expanded to the machine's own. The list
+ * is made anew when it is a second old, so interfaces may come and go. */
+#include "swarm/swarm.h"
+
+#include "base/mem.h"
+
+enum { INTERFACES_MAX = 64, ADDRS_MAX = 256 };
+
+void tern_swarm_forget_addresses(tern_swarm *swarm)
+{
+    for (size_t i = 0; i < swarm->addr_count; i++) {
+        tern_multiaddr_unref(swarm->addrs[i]);
+    }
+    tern_free(swarm->addrs);
+    swarm->addrs = NULL;
+    swarm->addr_count = 0;
+    swarm->addrs_until = 0;
+}
+
+static void add(tern_swarm *swarm, tern_multiaddr *addr)
+{
+    if (addr == NULL || swarm->addr_count == ADDRS_MAX) {
+        tern_multiaddr_unref(addr);
+        return;
+    }
+    swarm->addrs[swarm->addr_count++] = addr;
+}
+
+/* The listener's address with another IP in front. */
+static tern_multiaddr *with_ip(const tern_multiaddr *addr, const tern_endpoint *bound,
+                               const tern_endpoint *ip, uint32_t transport)
+{
+    tern_endpoint e = *ip;
+    e.port = bound->port;
+    tern_multiaddr *front = tern_ma_from_endpoint(&e, transport);
+    tern_multiaddr *old = tern_ma_from_endpoint(bound, transport);
+    tern_multiaddr *result = NULL;
+    if (front != NULL && old != NULL) {
+        size_t skip, whole;
+        tern_multiaddr_bytes(old, &skip);
+        tern_multiaddr_bytes(addr, &whole);
+        tern_multiaddr *rest = skip < whole ? tern_ma_slice(addr, skip, whole) : NULL;
+        result = rest != NULL ? tern_ma_join(front, rest) : tern_multiaddr_ref(front);
+        tern_multiaddr_unref(rest);
+    }
+    tern_multiaddr_unref(front);
+    tern_multiaddr_unref(old);
+    return result;
+}
+
+static void add_expanded(tern_swarm *swarm, const tern_multiaddr *addr)
+{
+    tern_endpoint bound, own[INTERFACES_MAX];
+    uint32_t transport;
+    if (!tern_ma_endpoint(addr, &bound, &transport) || !tern_endpoint_is_unspecified(&bound)) {
+        add(swarm, tern_multiaddr_ref(addr));
+        return;
+    }
+    size_t n = tern_loop_addresses(swarm->net.loop, own, INTERFACES_MAX);
+    for (size_t i = 0; i < n && i < INTERFACES_MAX; i++) {
+        if (own[i].family == bound.family && !tern_endpoint_is_link_local(&own[i])) {
+            add(swarm, with_ip(addr, &bound, &own[i], transport));
+        }
+    }
+}
+
+size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    uint64_t now = tern_loop_now(net->loop);
+    if (swarm->addrs == NULL || now >= swarm->addrs_until) {
+        tern_swarm_forget_addresses(swarm);
+        swarm->addrs = tern_calloc(ADDRS_MAX, sizeof(tern_multiaddr *));
+        swarm->addrs_until = now + TERN_SEC;
+        for (tern_list *l = swarm->listeners.next;
+             swarm->addrs != NULL && l != &swarm->listeners; l = l->next) {
+            add_expanded(swarm, TERN_CONTAINER(l, tern_swarm_listener, link)->listener->addr);
+        }
+    }
+    *ret = swarm->addrs;
+    return swarm->addr_count;
+}

@@ -1,0 +1,52 @@
+/* What we know of peers: addresses (with expiry), protocols, agent. Bounded: the peer not used for the longest
+ * time is forgotten first. */
+#ifndef TERN_SWARM_PEERSTORE_H
+#define TERN_SWARM_PEERSTORE_H
+
+#include <tern/multiaddr.h>
+#include <tern/peer_id.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/loop.h"
+
+enum {
+    TERN_PEERSTORE_PEERS_MAX = 4096,
+    TERN_PEERSTORE_ADDRS_MAX = 64,      /* a peer */
+    TERN_PEERSTORE_PROTOCOLS_MAX = 128, /* a peer */
+};
+
+typedef struct tern_peerstore {
+    tern_map peers;   /* peer id -> tern_known_peer */
+    tern_list recent; /* least recently used first */
+} tern_peerstore;
+
+typedef struct tern_known_addr {
+    tern_multiaddr *addr; /* without /p2p */
+    uint64_t until;       /* loop time */
+} tern_known_addr;
+
+typedef struct tern_known_peer {
+    tern_list link;
+    tern_peer_id id;
+    tern_known_addr *addrs;
+    size_t addr_count;
+    char **protocols;
+    size_t protocol_count;
+    bool identified; /* protocols are known, also when there are none */
+} tern_known_peer;
+
+void tern_peerstore_init(tern_peerstore *store);
+void tern_peerstore_free(tern_peerstore *store);
+/* NULL if unknown. */
+tern_known_peer *tern_peerstore_get(tern_peerstore *store, const tern_peer_id *id);
+/* Remembers an address until then (the later of two times wins). Full lists drop the one that expires
+ * first. 0 or TERN_E_NOMEM. */
+int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
+                            const tern_multiaddr *addr, uint64_t until);
+/* Replaces the peer's protocols with copies. */
+int tern_peerstore_set_protocols(tern_peerstore *store, const tern_peer_id *id,
+                                 const char *const *protocols, size_t n);
+bool tern_peerstore_speaks(tern_peerstore *store, const tern_peer_id *id, const char *protocol);
+
+#endif

@@ -1,0 +1,213 @@
+/* Protocols: incoming streams are negotiated and given to their handler, outgoing ones are opened and
+ * negotiated. Incoming streams that still negotiate are counted per connection. */
+#include "swarm/swarm.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+
+/* Wire codes that go sends with resets (libp2p specs, error codes; the numbers of go's streams). */
+enum { RESET_NEGOTIATION = 0x1001, RESET_LIMIT = 0x1002 };
+
+/* ---- the table of protocols ---- */
+
+static size_t slot_of(const tern_swarm *swarm, const char *id)
+{
+    for (size_t i = 0; i < TERN_PROTOCOLS_MAX; i++) {
+        if (swarm->protocols[i].id != NULL && strcmp(swarm->protocols[i].id, id) == 0) {
+            return i;
+        }
+    }
+    return TERN_PROTOCOLS_MAX;
+}
+
+static void protocols_changed(tern_swarm *swarm)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TERN_PROTOCOLS_MAX; i++) {
+        if (swarm->protocols[i].id != NULL) {
+            swarm->protocol_ids[n++] = swarm->protocols[i].id;
+        }
+    }
+    swarm->protocol_ids[n] = NULL;
+    if (swarm->events->on_protocols != NULL) {
+        swarm->events->on_protocols(swarm->owner);
+    }
+}
+
+int tern_swarm_handle(tern_net *net, const tern_protocol *protocol)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    if (slot_of(swarm, protocol->id) < TERN_PROTOCOLS_MAX) {
+        return TERN_E_STATE;
+    }
+    for (size_t i = 0; i < TERN_PROTOCOLS_MAX; i++) {
+        if (swarm->protocols[i].id == NULL) {
+            swarm->protocols[i] = *protocol;
+            protocols_changed(swarm);
+            return 0;
+        }
+    }
+    return TERN_E_LIMIT;
+}
+
+void tern_swarm_unhandle(tern_net *net, const char *id)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    size_t slot = slot_of(swarm, id);
+    if (slot < TERN_PROTOCOLS_MAX) {
+        swarm->protocols[slot] = (tern_protocol){0};
+        protocols_changed(swarm);
+    }
+}
+
+size_t tern_swarm_protocols(tern_net *net, const char *const **ret)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    size_t n = 0;
+    while (swarm->protocol_ids[n] != NULL) {
+        n++;
+    }
+    *ret = swarm->protocol_ids;
+    return n;
+}
+
+/* ---- incoming ---- */
+
+typedef struct incoming {
+    tern_list link;
+    tern_swarm_conn *c;
+    tern_negotiation negotiation;
+} incoming;
+
+static void free_incoming(incoming *in)
+{
+    tern_list_remove(&in->link);
+    in->c->negotiating--;
+    tern_free(in);
+}
+
+static void refuse(tern_stream *s, uint64_t code)
+{
+    tern_stream_reset(s, code);
+    tern_stream_drop(s);
+}
+
+static void incoming_agreed(tern_op *op, const tern_error *error)
+{
+    incoming *in = TERN_CONTAINER(op, incoming, negotiation.op);
+    tern_swarm_conn *c = in->c;
+    tern_swarm *swarm = c->swarm;
+    tern_stream *s = in->negotiation.stream;
+    const char *id = in->negotiation.id;
+    free_incoming(in);
+    if (error->code != 0) {
+        return;
+    }
+    size_t slot = slot_of(swarm, id);
+    if (slot == TERN_PROTOCOLS_MAX) { /* unregistered meanwhile */
+        refuse(s, RESET_NEGOTIATION);
+        return;
+    }
+    const tern_protocol *protocol = &swarm->protocols[slot];
+    bool too_many = protocol->per_conn > 0 && c->tallies[slot] >= protocol->per_conn;
+    if (too_many || c->tallies[slot] == UINT8_MAX ||
+        (c->conn->facts.limited && !protocol->over_limited)) {
+        swarm->net.counters.streams_limit++;
+        refuse(s, RESET_LIMIT);
+        return;
+    }
+    c->tallies[slot]++;
+    s->tally = &c->tallies[slot];
+    protocol->on_stream(protocol->ctx, c->conn, s, protocol->id);
+}
+
+static void incoming_lost(tern_negotiation *n, const tern_error *why)
+{
+    (void)why;
+    free_incoming(TERN_CONTAINER(n, incoming, negotiation));
+}
+
+void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
+{
+    tern_net *net = &c->swarm->net;
+    net->counters.streams_in++;
+    if (c->negotiating >= net->limits.streams_unnegotiated) {
+        net->counters.streams_limit++;
+        refuse(s, RESET_LIMIT);
+        return;
+    }
+    incoming *in = tern_calloc(1, sizeof *in);
+    if (in == NULL) {
+        net->counters.allocation_failures++;
+        refuse(s, RESET_LIMIT);
+        return;
+    }
+    in->c = c;
+    in->negotiation = (tern_negotiation){.net = net,
+                                         .stream = s,
+                                         .ids = c->swarm->protocol_ids,
+                                         .lost = incoming_lost};
+    tern_list_push(&c->negotiations, &in->link);
+    c->negotiating++;
+    tern_op_init(&in->negotiation.op, net->loop,
+                 tern_loop_now(net->loop) + net->limits.negotiation_time, incoming_agreed);
+    if (tern_negotiate(&in->negotiation) != 0) {
+        net->counters.allocation_failures++;
+        refuse(s, RESET_LIMIT);
+        free_incoming(in);
+    }
+}
+
+/* ---- outgoing ---- */
+
+typedef struct outgoing {
+    tern_negotiation negotiation;
+    void (*done)(void *owner, tern_stream *s, const char *id, const tern_error *error);
+    void *owner;
+} outgoing;
+
+static void outgoing_agreed(tern_op *op, const tern_error *error)
+{
+    outgoing *out = TERN_CONTAINER(op, outgoing, negotiation.op);
+    outgoing copy = *out;
+    tern_free(out);
+    copy.done(copy.owner, error->code == 0 ? copy.negotiation.stream : NULL,
+              copy.negotiation.id, error);
+}
+
+static void outgoing_lost(tern_negotiation *n, const tern_error *why)
+{
+    outgoing *out = TERN_CONTAINER(n, outgoing, negotiation);
+    outgoing copy = *out;
+    tern_free(out);
+    copy.done(copy.owner, NULL, NULL, why);
+}
+
+tern_stream *tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids,
+                             void (*done)(void *owner, tern_stream *s, const char *id,
+                                          const tern_error *error),
+                             void *owner, tern_error *reterr)
+{
+    tern_stream *s = tern_conn_open(conn, reterr);
+    if (s == NULL) {
+        return NULL;
+    }
+    net->counters.streams_out++;
+    outgoing *out = tern_calloc(1, sizeof *out);
+    if (out != NULL) {
+        out->done = done;
+        out->owner = owner;
+        out->negotiation = (tern_negotiation){
+            .net = net, .stream = s, .initiator = true, .ids = ids, .lost = outgoing_lost};
+        tern_op_init(&out->negotiation.op, net->loop,
+                     tern_loop_now(net->loop) + net->limits.negotiation_time, outgoing_agreed);
+    }
+    if (out == NULL || tern_negotiate(&out->negotiation) != 0) {
+        tern_free(out);
+        net->counters.allocation_failures++;
+        refuse(s, 0);
+        tern_fail(reterr, TERN_E_NOMEM, "swarm", "out of memory");
+        return NULL;
+    }
+    return s;
+}

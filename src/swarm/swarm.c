@@ -1,0 +1,337 @@
+/* Birth and stop of the swarm, and the table of its connections: see swarm.h. */
+#include "swarm/swarm.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define STOP_TIME (3 * TERN_SEC)
+
+static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
+static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
+static void on_stopped(tern_deferred *d);
+
+static const tern_net_ops net_ops = {
+    .handle = tern_swarm_handle,
+    .unhandle = tern_swarm_unhandle,
+    .open = tern_swarm_open,
+    .addresses = tern_swarm_addresses,
+    .protocols = tern_swarm_protocols,
+    .next_conn = next_conn,
+    .identified = identified,
+};
+
+int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, const char *agent,
+                   const tern_transport *const *transports, const tern_upgrade_parts *parts,
+                   const tern_swarm_events *events, void *owner, tern_swarm **ret)
+{
+    tern_swarm *swarm = tern_calloc(1, sizeof *swarm);
+    if (swarm == NULL) {
+        return TERN_E_NOMEM;
+    }
+    swarm->net.loop = loop;
+    swarm->net.key = tern_key_ref(key);
+    tern_key_peer_id(key, &swarm->net.self);
+    swarm->net.limits = *limits;
+    swarm->net.agent = agent;
+    swarm->net.ops = &net_ops;
+    swarm->transports = transports;
+    swarm->parts = *parts;
+    swarm->events = events;
+    swarm->owner = owner;
+    tern_list_init(&swarm->conns);
+    tern_list_init(&swarm->listeners);
+    tern_list_init(&swarm->pending);
+    tern_list_init(&swarm->dials);
+    tern_map_init(&swarm->peers);
+    tern_map_init(&swarm->blocks);
+    tern_peerstore_init(&swarm->store);
+    tern_deferred_init(&swarm->stopped, on_stopped);
+    *ret = swarm;
+    return 0;
+}
+
+void tern_swarm_free(tern_swarm *swarm)
+{
+    if (swarm == NULL) {
+        return;
+    }
+    tern_timer_stop(&swarm->stop_timer);
+    tern_deferred_cancel(&swarm->stopped);
+    tern_swarm_forget_addresses(swarm);
+    tern_peerstore_free(&swarm->store);
+    tern_map_free(&swarm->peers);
+    tern_map_free(&swarm->blocks);
+    tern_key_unref(swarm->net.key);
+    tern_free(swarm);
+}
+
+/* ---- the table ---- */
+
+static tern_swarm_peer *find_peer(tern_swarm *swarm, const tern_peer_id *id)
+{
+    return tern_map_get(&swarm->peers, id->bytes, id->len);
+}
+
+static size_t block_count(tern_swarm *swarm, const tern_endpoint *block)
+{
+    return (size_t)(uintptr_t)tern_map_get(&swarm->blocks, block, sizeof *block);
+}
+
+static int set_block_count(tern_swarm *swarm, const tern_endpoint *block, size_t n)
+{
+    if (n == 0) {
+        tern_map_remove(&swarm->blocks, block, sizeof *block);
+        return 0;
+    }
+    return tern_map_set(&swarm->blocks, block, sizeof *block, (void *)(uintptr_t)n);
+}
+
+/* What limits per address count: an IPv4 address, an IPv6 /56. */
+static tern_endpoint block_of(const tern_multiaddr *addr)
+{
+    tern_endpoint e, block;
+    uint32_t transport;
+    memset(&block, 0, sizeof block);
+    if (addr != NULL && tern_ma_endpoint(addr, &e, &transport)) {
+        block.family = e.family;
+        memcpy(block.ip, e.ip, e.family == 4 ? 4 : 7);
+    }
+    return block;
+}
+
+static void forget_conn(tern_swarm_conn *c)
+{
+    tern_swarm *swarm = c->swarm;
+    tern_swarm_peer *peer = find_peer(swarm, &c->conn->facts.peer);
+    tern_list_remove(&c->link);
+    tern_list_remove(&c->peer_link);
+    swarm->conn_count--;
+    if (peer != NULL && --peer->count == 0) {
+        tern_map_remove(&swarm->peers, peer->id.bytes, peer->id.len);
+        tern_free(peer);
+    }
+    if (c->block.family != 0) {
+        set_block_count(swarm, &c->block, block_count(swarm, &c->block) - 1);
+    }
+    tern_free(c);
+}
+
+static void check_stopped(tern_swarm *swarm)
+{
+    if (swarm->stopping && swarm->conn_count == 0) {
+        tern_timer_stop(&swarm->stop_timer);
+        tern_defer(swarm->net.loop, &swarm->stopped);
+    }
+}
+
+static void on_stream(void *owner, tern_conn *conn, tern_stream *s)
+{
+    (void)conn;
+    tern_swarm_incoming(owner, s);
+}
+
+static void on_closed(void *owner, tern_conn *conn, const tern_error *why)
+{
+    tern_swarm_conn *c = owner;
+    tern_swarm *swarm = c->swarm;
+    swarm->net.counters.conns_closed++;
+    TERN_LOG(TERN_LOG_DEBUG, "swarm", "conn %llu closed: %s: %s",
+             (unsigned long long)conn->facts.id, why->layer, why->text);
+    swarm->events->on_disconnected(swarm->owner, conn, why);
+    forget_conn(c);
+    check_stopped(swarm);
+}
+
+static const tern_conn_events conn_events = {.on_stream = on_stream, .on_closed = on_closed};
+
+static int check_limits(tern_swarm *swarm, const tern_conn *conn, const tern_swarm_peer *peer,
+                        const tern_endpoint *block, tern_error *reterr)
+{
+    const tern_limits *l = &swarm->net.limits;
+    if (swarm->stopping) {
+        return tern_fail(reterr, TERN_E_CANCELLED, "swarm", "the node is stopping");
+    }
+    if (tern_peer_id_equal(&conn->facts.peer, &swarm->net.self)) {
+        return tern_fail(reterr, TERN_E_SELF, "swarm", "this is our own peer id");
+    }
+    if (swarm->conn_count >= l->conns) {
+        return tern_fail(reterr, TERN_E_LIMIT, "swarm", "%u connections are open, the most allowed",
+                         l->conns);
+    }
+    if (peer != NULL && peer->count >= l->conns_per_peer) {
+        return tern_fail(reterr, TERN_E_LIMIT, "swarm",
+                         "%u connections to this peer are open, the most allowed",
+                         l->conns_per_peer);
+    }
+    if (block->family != 0 && block_count(swarm, block) >= l->conns_per_ip) {
+        return tern_fail(reterr, TERN_E_LIMIT, "swarm",
+                         "%u connections from this address are open, the most allowed",
+                         l->conns_per_ip);
+    }
+    return 0;
+}
+
+static tern_swarm_peer *add_peer(tern_swarm *swarm, const tern_peer_id *id)
+{
+    tern_swarm_peer *peer = tern_calloc(1, sizeof *peer);
+    if (peer == NULL) {
+        return NULL;
+    }
+    peer->id = *id;
+    tern_list_init(&peer->conns);
+    if (tern_map_set(&swarm->peers, id->bytes, id->len, peer) != 0) {
+        tern_free(peer);
+        return NULL;
+    }
+    return peer;
+}
+
+int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
+{
+    tern_swarm_peer *peer = find_peer(swarm, &conn->facts.peer);
+    tern_endpoint block = {0};
+    if (conn->facts.inbound && swarm->net.limits.conns_per_ip > 0) {
+        block = block_of(conn->facts.remote);
+    }
+    int code = check_limits(swarm, conn, peer, &block, reterr);
+    if (code != 0) {
+        swarm->net.counters.accept_limit += code == TERN_E_LIMIT;
+        tern_conn_drop(conn, code == TERN_E_LIMIT ? 0x1001 : 0, "refused");
+        return code;
+    }
+    tern_swarm_conn *c = tern_calloc(1, sizeof *c);
+    if (c != NULL && peer == NULL) {
+        peer = add_peer(swarm, &conn->facts.peer);
+    }
+    if (c == NULL || peer == NULL ||
+        (block.family != 0 &&
+         set_block_count(swarm, &block, block_count(swarm, &block) + 1) != 0)) {
+        if (peer != NULL && peer->count == 0) {
+            tern_map_remove(&swarm->peers, peer->id.bytes, peer->id.len);
+            tern_free(peer);
+        }
+        tern_free(c);
+        tern_conn_drop(conn, 0x1001, "out of memory");
+        return tern_fail(reterr, TERN_E_NOMEM, "swarm", "out of memory");
+    }
+    c->swarm = swarm;
+    c->conn = conn;
+    c->block = block;
+    tern_list_init(&c->negotiations);
+    tern_list_push(&swarm->conns, &c->link);
+    tern_list_push(&peer->conns, &c->peer_link);
+    peer->count++;
+    swarm->conn_count++;
+    swarm->net.counters.conns_opened++;
+    TERN_LOG(TERN_LOG_DEBUG, "swarm", "conn %llu opened: %s, %s, %s",
+             (unsigned long long)conn->facts.id, tern_multiaddr_text(conn->facts.remote),
+             conn->facts.security, conn->facts.muxer);
+    tern_conn_take(conn, &conn_events, c);
+    swarm->events->on_connected(swarm->owner, conn);
+    return 0;
+}
+
+tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *id)
+{
+    tern_swarm_peer *peer = find_peer(swarm, id);
+    tern_conn *best = NULL;
+    if (peer == NULL) {
+        return NULL;
+    }
+    for (tern_list *l = peer->conns.next; l != &peer->conns; l = l->next) {
+        tern_conn *conn = TERN_CONTAINER(l, tern_swarm_conn, peer_link)->conn;
+        bool better = best == NULL || best->facts.limited || !conn->facts.limited;
+        if (!conn->closing && !conn->finished && better) {
+            best = conn;
+        }
+    }
+    return best;
+}
+
+size_t tern_swarm_close_peer(tern_swarm *swarm, const tern_peer_id *id, uint64_t code,
+                             const char *text)
+{
+    tern_swarm_peer *peer = find_peer(swarm, id);
+    size_t n = 0;
+    if (peer == NULL) {
+        return 0;
+    }
+    for (tern_list *l = peer->conns.next; l != &peer->conns; l = l->next) {
+        tern_conn_close(TERN_CONTAINER(l, tern_swarm_conn, peer_link)->conn, code, text);
+        n++;
+    }
+    return n;
+}
+
+/* *it counts the entries passed; the walk is restarted each time, which keeps it valid while conns come
+ * and go at the price of a quadratic walk: for the few callers per identify push that is nothing. */
+static tern_conn *next_conn(tern_net *net, const tern_peer_id *id, size_t *it)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    tern_swarm_peer *peer = id != NULL ? find_peer(swarm, id) : NULL;
+    tern_list *head = id == NULL ? &swarm->conns : peer != NULL ? &peer->conns : NULL;
+    size_t i = 0;
+    for (tern_list *l = head != NULL ? head->next : NULL; l != NULL && l != head; l = l->next) {
+        if (i++ == *it) {
+            (*it)++;
+            return id == NULL ? TERN_CONTAINER(l, tern_swarm_conn, link)->conn
+                              : TERN_CONTAINER(l, tern_swarm_conn, peer_link)->conn;
+        }
+    }
+    return NULL;
+}
+
+static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    const tern_peer_id *id = &conn->facts.peer;
+    uint64_t until = tern_loop_now(net->loop) + 3600 * TERN_SEC;
+    if (!identity->push || identity->protocol_count > 0) {
+        tern_peerstore_set_protocols(&swarm->store, id, identity->protocols,
+                                     identity->protocol_count);
+    }
+    for (size_t i = 0; i < identity->addr_count; i++) {
+        tern_multiaddr *addr = tern_ma_without_p2p(identity->addrs[i]);
+        if (addr != NULL) {
+            tern_peerstore_add_addr(&swarm->store, id, addr, until);
+            tern_multiaddr_unref(addr);
+        }
+    }
+    swarm->events->on_identified(swarm->owner, conn, identity);
+}
+
+/* ---- stop ---- */
+
+static void on_stopped(tern_deferred *d)
+{
+    tern_swarm *swarm = TERN_CONTAINER(d, tern_swarm, stopped);
+    swarm->events->on_stopped(swarm->owner);
+}
+
+/* Good order took too long: cut what is left. */
+static void on_stop_time(tern_timer *timer)
+{
+    tern_swarm *swarm = TERN_CONTAINER(timer, tern_swarm, stop_timer);
+    for (tern_list *l = swarm->conns.next; l != &swarm->conns; l = l->next) {
+        tern_conn *conn = TERN_CONTAINER(l, tern_swarm_conn, link)->conn;
+        tern_conn_abort(conn, 1, "the node is stopping");
+    }
+}
+
+void tern_swarm_stop(tern_swarm *swarm)
+{
+    if (swarm->stopping) {
+        return;
+    }
+    swarm->stopping = true;
+    tern_swarm_close_listeners(swarm);
+    tern_swarm_cancel_pending(swarm);
+    tern_swarm_cancel_dials(swarm);
+    for (tern_list *l = swarm->conns.next; l != &swarm->conns; l = l->next) {
+        tern_conn_close(TERN_CONTAINER(l, tern_swarm_conn, link)->conn, 0, "the node is stopping");
+    }
+    tern_timer_start(swarm->net.loop, &swarm->stop_timer,
+                     tern_loop_now(swarm->net.loop) + STOP_TIME, on_stop_time);
+    check_stopped(swarm);
+}

@@ -1,0 +1,164 @@
+/* The swarm: every connection of a node, the protocols it speaks, the addresses it listens on, and the
+ * dials under way. One file a verb:
+ *
+ *   swarm.c     birth, stop, the table of connections
+ *   listen.c    listeners, accepted streams, pending upgrades and their limits
+ *   dial.c      a peer with many addresses: race, upgrade, keep one
+ *   resolve.c   names to addresses        dial_rank.c  which address when
+ *   streams.c   protocols: incoming streams to handlers, outgoing ones negotiated
+ *   addrs.c     what we announce          peerstore.c  what we know of peers
+ *
+ * It fills the tern_net table that all rooms below use. */
+#ifndef TERN_SWARM_SWARM_H
+#define TERN_SWARM_SWARM_H
+
+#include "base/map.h"
+#include "core/mux.h"
+#include "core/secure.h"
+#include "core/transport.h"
+#include "swarm/peerstore.h"
+#include "swarm/upgrade.h"
+
+typedef struct tern_swarm tern_swarm;
+typedef struct tern_swarm_conn tern_swarm_conn;
+typedef struct tern_swarm_peer tern_swarm_peer;
+
+enum { TERN_PROTOCOLS_MAX = 64 };
+
+/* What the swarm's owner (the host) hears. */
+typedef struct tern_swarm_events {
+    void (*on_connected)(void *owner, tern_conn *conn);
+    void (*on_disconnected)(void *owner, tern_conn *conn, const tern_error *why);
+    void (*on_identified)(void *owner, tern_conn *conn, const tern_identity *identity);
+    void (*on_protocols)(void *owner); /* the protocols that we speak changed */
+    void (*on_stopped)(void *owner);   /* after tern_swarm_stop: nothing is open any more */
+} tern_swarm_events;
+
+/* A live connection in the table. */
+struct tern_swarm_conn {
+    tern_list link;         /* in swarm->conns */
+    tern_list peer_link;    /* in its peer's conns */
+    tern_list negotiations; /* incoming streams still negotiating */
+    uint32_t negotiating;
+    tern_swarm *swarm;
+    tern_conn *conn;
+    tern_endpoint block;    /* the remote's address block that limits count, family 0 = not counted */
+    uint8_t tallies[TERN_PROTOCOLS_MAX]; /* incoming streams per protocol */
+};
+
+/* A peer with at least one live connection. */
+struct tern_swarm_peer {
+    tern_peer_id id;
+    tern_list conns;
+    size_t count;
+};
+
+struct tern_swarm {
+    tern_net net; /* first: parts get it as tern_net */
+    const tern_transport *const *transports; /* NULL-terminated */
+    tern_upgrade_parts parts;
+    const tern_swarm_events *events;
+    void *owner;
+    tern_protocol protocols[TERN_PROTOCOLS_MAX]; /* id NULL = free */
+    const char *protocol_ids[TERN_PROTOCOLS_MAX + 1];
+    tern_list conns;
+    size_t conn_count;
+    tern_map peers;       /* peer id -> tern_swarm_peer */
+    tern_map blocks;      /* address block -> count of secured incoming conns */
+    tern_list listeners;  /* tern_swarm_listener */
+    tern_list pending;    /* tern_pending: accepted, being upgraded */
+    size_t pending_count;
+    tern_list dials;      /* tern_dialer */
+    tern_peerstore store;
+    tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
+    size_t addr_count;
+    uint64_t addrs_until; /* the cache's age */
+    tern_timer stop_timer;
+    tern_deferred stopped;
+    bool stopping;
+};
+
+/* key is referenced; transports and parts must outlive the swarm. TERN_E_NOMEM. */
+int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, const char *agent,
+                   const tern_transport *const *transports, const tern_upgrade_parts *parts,
+                   const tern_swarm_events *events, void *owner, tern_swarm **ret);
+/* Graceful: listeners close, dials are cancelled, conns close in good order; after three seconds whatever
+ * is left is cut. on_stopped follows, then tern_swarm_free may be called. */
+void tern_swarm_stop(tern_swarm *swarm);
+void tern_swarm_free(tern_swarm *swarm);
+
+/* ---- listen.c ---- */
+/* Listens; *ret (may be NULL) is the address as bound, the caller's reference. */
+int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multiaddr **ret,
+                      tern_error *reterr);
+void tern_swarm_close_listeners(tern_swarm *swarm);
+void tern_swarm_cancel_pending(tern_swarm *swarm);
+
+/* ---- swarm.c ---- */
+/* A secured connection joins the table; limits are charged, on_connected is told. On an error the conn is
+ * dropped: TERN_E_SELF, TERN_E_LIMIT, TERN_E_CANCELLED (stopping), TERN_E_NOMEM. */
+int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr);
+/* The best live connection to a peer: not limited before limited, then the newest. NULL if none. */
+tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *peer);
+size_t tern_swarm_close_peer(tern_swarm *swarm, const tern_peer_id *peer, uint64_t code,
+                             const char *text);
+
+/* ---- dial.c ---- */
+typedef struct tern_dial_attempt {
+    tern_multiaddr *addr; /* a reference held by the request */
+    tern_error error;     /* code 0: it won, or was not needed any more (text says which) */
+} tern_dial_attempt;
+
+enum { TERN_DIAL_ADDRS_MAX = 100 };
+
+/* One request to be connected to a peer. */
+typedef struct tern_dial_request {
+    tern_op op; /* initialise with tern_op_init */
+    /* in */
+    tern_peer_id peer;            /* len 0: whoever answers at the addresses */
+    tern_multiaddr *const *addrs; /* lent until start returns; the store's addresses of peer join them */
+    size_t addr_count;
+    bool fresh;                   /* a new connection even if there is one */
+    /* out */
+    tern_conn *conn;              /* lent: the swarm's */
+    tern_dial_attempt *attempts;  /* what was tried; freed by tern_dial_request_clear */
+    size_t attempt_count;
+    /* private */
+    tern_list link;
+    struct tern_dialer *dialer;
+} tern_dial_request;
+
+/* Starts request->op. Errors by op: SELF, INVALID (no address), UNSUPPORTED (no transport dials any of
+ * them), TIMEOUT, or the most telling of the attempts'. 0 or TERN_E_NOMEM. */
+int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *request);
+void tern_dial_request_clear(tern_dial_request *request);
+void tern_swarm_cancel_dials(tern_swarm *swarm);
+
+/* ---- streams.c ---- */
+int tern_swarm_handle(tern_net *net, const tern_protocol *protocol);
+void tern_swarm_unhandle(tern_net *net, const char *id);
+tern_stream *tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids,
+                             void (*done)(void *owner, tern_stream *s, const char *id,
+                                          const tern_error *error),
+                             void *owner, tern_error *reterr);
+void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s);
+size_t tern_swarm_protocols(tern_net *net, const char *const **ret);
+
+/* ---- addrs.c ---- */
+/* Our listening addresses, unspecified ones expanded to the machine's own; cached for a second. */
+size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret);
+void tern_swarm_forget_addresses(tern_swarm *swarm);
+
+static inline tern_swarm *tern_swarm_of(tern_net *net)
+{
+    return (tern_swarm *)net;
+}
+
+/* A listener of a transport, in swarm->listeners. */
+typedef struct tern_swarm_listener {
+    tern_list link;
+    tern_swarm *swarm;
+    tern_listener *listener;
+} tern_swarm_listener;
+
+#endif

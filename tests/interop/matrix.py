@@ -1,0 +1,84 @@
+"""What is tested with whom: data only. A new combination is a new Row; a new stack is a new Peer."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What a stack calls itself and what it has; anything else is skipped with a reason."""
+    agent: str  # how its agent version starts
+    transports: tuple = ("tcp", "ws")
+    securities: tuple = ("noise", "tls")
+    muxers: tuple = ("yamux", "mplex")
+    keys: tuple = ("ed25519", "secp256k1", "ecdsa", "rsa")
+    signed_record: bool = True  # its identify carries a signed peer record in the usual domain
+
+
+PEERS = {
+    "go": Peer("go-libp2p", muxers=("yamux",)),
+    "rust": Peer("rust-libp2p/", signed_record=False),  # made in the domain of the RFC's text
+    "js": Peer("js-libp2p/", keys=("ed25519", "secp256k1", "rsa")),
+    "py": Peer("py-libp2p/", keys=("ed25519", "secp256k1", "rsa")),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination, tested in both directions with every peer named. `any` restricts nothing."""
+    transport: str
+    security: str
+    muxer: str
+    peers: str = "go rust js py"
+    key: str = "ed25519"  # of the identities on both sides
+    actions: str = "ping identify"
+
+    @property
+    def name(self):
+        words = [self.transport, self.security, self.muxer]
+        return " ".join(words if self.key == "ed25519" else [*words, self.key])
+
+    def missing(self, peer):
+        """What the stack lacks for this row, or None."""
+        has = PEERS[peer]
+        for value, known in ((self.transport, has.transports), (self.security, has.securities),
+                             (self.muxer, has.muxers), (self.key, has.keys)):
+            if value != "any" and value not in known:
+                return f"{peer}-libp2p has no {value}"
+        return None
+
+
+LISTEN = {  # how each transport is listened on
+    "tcp": "/ip4/127.0.0.1/tcp/0",
+    "ws": "/ip4/127.0.0.1/tcp/0/ws",
+}
+
+# The spine: what a node needs to be reachable at all.
+BASE = [
+    Row("tcp", "noise", "yamux"),
+    Row("ws", "noise", "yamux", peers="go rust js"),
+    Row("tcp", "any", "any", actions="ping"),
+]
+
+# The whole TCP road.
+FULL = BASE + [
+    Row("tcp", "tls", "yamux", actions="ping identify perf"),
+    Row("ws", "tls", "yamux", peers="go rust js"),
+    Row("tcp", "noise", "mplex"),
+    Row("tcp", "tls", "mplex"),
+    Row("ws", "noise", "mplex", peers="go rust js"),
+    Row("tcp", "noise", "yamux", actions="perf"),
+    Row("ws", "noise", "yamux", peers="go rust js", actions="perf"),
+    *(Row("tcp", security, "yamux", key=key, actions="ping identify")
+      for security in ("noise", "tls") for key in ("secp256k1", "ecdsa", "rsa")),
+]
+
+# Round trips, TCP handshake included, until tern has its first ping answer (see `roundtrips`).
+BASE_ROUND_TRIPS = [
+    (Row("tcp", "noise", "yamux", peers="go rust js"), 3),
+    (Row("ws", "noise", "yamux", peers="go rust js"), 4),
+]
+FULL_ROUND_TRIPS = BASE_ROUND_TRIPS + [
+    (Row("tcp", "tls", "yamux", peers="go rust js"), 3),
+]
+
+SETS = {"base": (BASE, BASE_ROUND_TRIPS), "full": (FULL, FULL_ROUND_TRIPS)}
