@@ -66,18 +66,22 @@ bool tern_ma_next(const tern_multiaddr *a, size_t *at, tern_ma_part *ret);
 bool tern_ma_find(const tern_multiaddr *a, uint32_t code, tern_ma_part *ret);
 bool tern_ma_find_last(const tern_multiaddr *a, uint32_t code, tern_ma_part *ret);
 /* Whether the components' codes, from the first on, are exactly `codes` (0-terminated); a trailing
- * /p2p is not counted. TERN_MA_IP4 in the pattern matches IP4 and IP6, TERN_MA_DNS any of dns,
- * dns4, dns6. */
+ * /p2p is not counted, nor is an ip6zone. TERN_MA_IP4 in the pattern matches IP4 and IP6,
+ * TERN_MA_DNS any of dns, dns4, dns6. */
 bool tern_ma_matches(const tern_multiaddr *a, const uint32_t *codes);
 /* The name of a code in text ("ip4"), NULL if unknown. */
 const char *tern_ma_name(uint32_t code);
 
-/* New addresses; NULL on TERN_E_NOMEM (or when the result would be over TERN_MA_MAX). */
-tern_multiaddr *tern_ma_join(const tern_multiaddr *a, const tern_multiaddr *b); /* a then b */
-tern_multiaddr *tern_ma_slice(const tern_multiaddr *a, size_t from,
-                              size_t to); /* byte offsets at component borders */
+/* New addresses; NULL without memory, or when the result would be no address (empty, over
+ * TERN_MA_MAX, a value that its protocol does not take). */
+/* a then b; NULL for either is nothing. */
+tern_multiaddr *tern_ma_join(const tern_multiaddr *a, const tern_multiaddr *b);
+/* The components between two byte offsets at component borders. */
+tern_multiaddr *tern_ma_slice(const tern_multiaddr *a, size_t from, size_t to);
+/* a (may be NULL) and one more component. */
 tern_multiaddr *tern_ma_with(const tern_multiaddr *a, uint32_t code, const void *value, size_t n);
-/* Without its trailing /p2p component (the same address again if it has none). */
+/* Without its trailing /p2p component (the same address again if it has none); NULL also when that
+ * leaves nothing. */
 tern_multiaddr *tern_ma_without_p2p(const tern_multiaddr *a);
 
 /* /ip4|ip6/../tcp|udp/PORT for an endpoint; transport = TERN_MA_TCP or TERN_MA_UDP. */

@@ -11,6 +11,8 @@
 
 #include <tern/error.h>
 
+#include "codec/varint.h"
+
 enum {
     TYPE_VARINT = 0,
     TYPE_FIXED64 = 1,
@@ -124,16 +126,6 @@ bool tern_pb_uint(tern_pb *r, uint64_t *ret)
 
 /* Writing. */
 
-static size_t varint_put(uint8_t *p, uint64_t value)
-{
-    size_t n = 0;
-    for (; value >= 0x80; value >>= 7) {
-        p[n++] = (uint8_t)(value | 0x80);
-    }
-    p[n++] = (uint8_t)value;
-    return n;
-}
-
 /* Appends a head of one or two varints or fixed bytes and a body: both or nothing. */
 static int put(tern_buf *b, const uint8_t *head, size_t head_n, const void *body, size_t n)
 {
@@ -155,14 +147,14 @@ static int put(tern_buf *b, const uint8_t *head, size_t head_n, const void *body
 
 static size_t tag_put(uint8_t *p, uint32_t field, unsigned type)
 {
-    return varint_put(p, (uint64_t)field << 3 | type);
+    return tern_varint_put(p, (uint64_t)field << 3 | type);
 }
 
 int tern_pb_put_uint(tern_buf *b, uint32_t field, uint64_t value)
 {
     uint8_t head[2 * VARINT_MAX];
     size_t n = tag_put(head, field, TYPE_VARINT);
-    n += varint_put(head + n, value);
+    n += tern_varint_put(head + n, value);
     return put(b, head, n, NULL, 0);
 }
 
@@ -178,7 +170,7 @@ int tern_pb_put_bytes(tern_buf *b, uint32_t field, const void *p, size_t n)
 {
     uint8_t head[2 * VARINT_MAX];
     size_t head_n = tag_put(head, field, TYPE_BYTES);
-    head_n += varint_put(head + head_n, n);
+    head_n += tern_varint_put(head + head_n, n);
     return put(b, head, head_n, p, n);
 }
 

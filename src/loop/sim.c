@@ -1,14 +1,15 @@
 /* The simulated world: its clock, its hosts, what a host's loop offers besides sockets.
  *
- *   tern_sim_run:  deferred calls -> timers due now -> deferred calls ... -> jump to the next deadline
+ *   tern_sim_run:  deferred calls -> timers due now -> deferred calls ... -> jump to the next
+ * deadline
  *
- * All hosts share the world's scheduler, so events of equal time run in the order they were arranged
- * and a run with the same seed and the same calls repeats exactly. The clock starts at one second, as
- * code may read zero as "never". Loopback traffic takes no time.
+ * All hosts share the world's scheduler, so events of equal time run in the order they were
+ * arranged and a run with the same seed and the same calls repeats exactly. The clock starts at one
+ * second, as code may read zero as "never". Loopback traffic takes no time.
  *
- * One thread: also tern_loop_post may be called from the world's thread only. Worlds may live beside
- * each other in a process, but the first one fixes the hash key of all maps, so it must be made
- * before any map of the process has an entry.
+ * One thread: also tern_loop_post may be called from the world's thread only. Worlds may live
+ * beside each other in a process, but the first one fixes the hash key of all maps, so it must be
+ * made before any map of the process has an entry.
  *
  * Links and packets are in sim_wire.c, sockets in sim_tcp.c, sim_tcp_in.c and sim_udp.c, names in
  * sim_dns.c. */

@@ -1,19 +1,18 @@
 /* Simulated TCP, the owner's calls and what leaves: dial, listen, write, read, end, close.
  *
- *   dialler                listener          An ordered byte stream without sequence numbers: what is
- *      | ---- SYN ------->  |                sent arrives in order (sim_wire.c lets no segment overtake
- *      | <--- SYN-ACK ----  | half open      another), so loss and retransmission are only time.
- *   connected (1 RTT)       |
- *      | ---- ACK ------->  | on_accept (1.5 RTT), before the first byte
+ *   dialler                listener          An ordered byte stream without sequence numbers: what
+ * is | ---- SYN ------->  |                sent arrives in order (sim_wire.c lets no segment
+ * overtake | <--- SYN-ACK ----  | half open      another), so loss and retransmission are only
+ * time. connected (1 RTT)       | | ---- ACK ------->  | on_accept (1.5 RTT), before the first byte
  *      | ---- DATA ------>  |                A write is taken while less than tcp_buffer bytes are
  *      | <--- ACK --------  | read           written and not yet read by the peer's owner; ACKs say
  *      | ---- FIN ------->  | on_end         how many arrived and how many were read.
  *
  * A socket hands the link one segment at a time, so that connections which share a link share its
- * rate. A link that is down makes it try again (200 ms, doubling up to a minute); 15 minutes without
- * an acknowledgement end it with TERN_E_TIMEOUT. Two that dial each other from their ports at the same
- * time become one connection. There is no congestion control, no Nagle and no TIME_WAIT: a port is
- * free again when both FINs have left.
+ * rate. A link that is down makes it try again (200 ms, doubling up to a minute); 15 minutes
+ * without an acknowledgement end it with TERN_E_TIMEOUT. Two that dial each other from their ports
+ * at the same time become one connection. There is no congestion control, no Nagle and no
+ * TIME_WAIT: a port is free again when both FINs have left.
  *
  * A closed socket lives on without an owner until its queue and FIN have left. Closing with unread
  * bytes, or bytes arriving after a close, answer with a RST, as Linux does. */
@@ -24,10 +23,7 @@
 #include "base/mem.h"
 #include "loop/sim_world.h"
 
-enum {
-    TRIES_MAX = 24,       /* sends into a link that is down: about SIM_GIVE_UP */
-    COALESCE_MIN = SIM_MSS /* room of a segment that has to wait: small writes gather in it */
-};
+enum { TRIES_MAX = 24 }; /* sends into a link that is down: about SIM_GIVE_UP */
 
 static struct sim_tcp *tcp_of(tern_tcp *base)
 {
@@ -134,8 +130,8 @@ static void on_send(tern_timer *timer)
     struct sim_tcp *t = TERN_CONTAINER(timer, struct sim_tcp, send);
     if (t->state == SIM_TCP_SYN_SENT) {
         tern_sim_tcp_send(t, SIM_SYN);
-        tern_timer_start(t->base.loop, &t->send, t->base.loop->sched->now + (SIM_SYN_RTO << t->tries),
-                         on_send);
+        tern_timer_start(t->base.loop, &t->send,
+                         t->base.loop->sched->now + (SIM_SYN_RTO << t->tries), on_send);
         t->tries++; /* give_up ends it after seven */
         return;
     }
@@ -218,7 +214,7 @@ void tern_sim_tcp_output(struct sim_tcp *t)
     struct sim_path path;
     enum sim_way way = tern_sim_path(t->host, &t->base.remote, &path);
     if (way == SIM_WAY_DOWN || (t->ack_due && !tern_sim_tcp_send(t, SIM_ACK))) {
-        if (!tern_timer_armed(&t->send) || t->link_free > t->base.loop->sched->now) {
+        if (!tern_timer_armed(&t->send)) {
             try_later(t);
         }
         return;
@@ -260,7 +256,8 @@ static int choose_local(struct sim_host *host, const tern_endpoint *to, const te
     }
     for (unsigned tries = 0; tries < 1u << 14; tries++) {
         ret->port = tern_sim_next_port(host);
-        if (tern_sim_tcp_find(host, ret, to) == NULL && tern_sim_bound(&host->listeners, ret) == NULL) {
+        if (tern_sim_tcp_find(host, ret, to) == NULL &&
+            tern_sim_bound(&host->listeners, ret) == NULL) {
             return 0;
         }
     }
@@ -318,16 +315,14 @@ void tern_sim_tcp_listener_close(tern_tcp_listener *base)
 
 /* --- the owner's calls on a socket --- */
 
-/* Appends a segment for some of the bytes, or fills up the last one; returns how many it took. */
-static size_t enqueue(struct sim_tcp *t, const uint8_t *data, size_t n, size_t chunk, bool waits)
+/* Fills up the last segment, or appends one of `cap` bytes; returns how many bytes it took. */
+static size_t enqueue(struct sim_tcp *t, const uint8_t *data, size_t n, size_t cap)
 {
     struct sim_packet *p = NULL;
     if (!tern_list_empty(&t->tx)) {
         p = TERN_CONTAINER(t->tx.prev, struct sim_packet, link);
     }
     if (p == NULL || p->len >= p->cap) {
-        size_t cap = n < chunk ? n : chunk;
-        cap = waits && cap < COALESCE_MIN ? COALESCE_MIN : cap;
         p = tern_sim_packet(t->host, SIM_DATA, &t->base.local, &t->base.remote, cap);
         if (p == NULL) {
             return 0;
@@ -340,11 +335,35 @@ static size_t enqueue(struct sim_tcp *t, const uint8_t *data, size_t n, size_t c
     return k;
 }
 
+/* Queues up to `want` bytes in segments; returns how many found memory. */
+static size_t enqueue_spans(struct sim_tcp *t, const tern_span *v, size_t want, size_t chunk,
+                            bool waits)
+{
+    size_t taken = 0, at = 0; /* at: in *v */
+    while (taken < want) {
+        if (at == v->len) {
+            v++;
+            at = 0;
+            continue;
+        }
+        size_t len = v->len - at < want - taken ? v->len - at : want - taken;
+        size_t cap = want - taken < chunk ? want - taken : chunk;
+        size_t k = enqueue(t, v->data + at, len, waits && cap < SIM_MSS ? SIM_MSS : cap);
+        if (k == 0) {
+            break;
+        }
+        at += k;
+        taken += k;
+    }
+    return taken;
+}
+
 ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n)
 {
     struct sim_tcp *t = tcp_of(base);
+    uint64_t now = base->loop->sched->now;
     if (t->state == SIM_TCP_DEAD) {
-        return t->error < 0 ? t->error : TERN_E_RESET;
+        return TERN_E_RESET;
     }
     if (t->state != SIM_TCP_OPEN || t->fin_wanted) {
         return TERN_E_STATE;
@@ -352,32 +371,20 @@ ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n)
     struct sim_path path;
     enum sim_way way = tern_sim_path(t->host, &base->remote, &path);
     size_t window = tern_sim_tcp_window(path.link);
-    size_t chunk = tern_sim_chunk(path.link);
     uint64_t flying = t->written - t->consumed_by;
     size_t room = flying < window ? window - (size_t)flying : 0;
-    size_t total = tern_span_total(v, n), taken = 0;
+    size_t total = tern_span_total(v, n);
     size_t want = total < room ? total : room;
-    bool waits = way == SIM_WAY_DOWN || t->link_free > base->loop->sched->now || n > 1;
-    bool starved = false;
-    for (unsigned i = 0; i < n && !starved && taken < want; i++) {
-        size_t len = v[i].len < want - taken ? v[i].len : want - taken;
-        for (size_t at = 0; at < len && !starved;) {
-            size_t k = enqueue(t, v[i].data + at, len - at, chunk, waits);
-            starved = k == 0;
-            at += k;
-            taken += k;
-        }
-    }
-    if (starved && taken == 0 && flying == 0) {
-        return TERN_E_NOMEM;
+    /* A segment that has to wait gets room for the small writes that may follow. */
+    bool waits = way == SIM_WAY_DOWN || t->link_free > now;
+    size_t taken = enqueue_spans(t, v, want, tern_sim_chunk(path.link), waits);
+    if (taken == 0 && want > 0 && flying == 0) {
+        return TERN_E_NOMEM; /* nothing on the way would bring on_writable */
     }
     t->want_room = taken < total;
     if (taken > 0 && t->written == t->received_by) {
-        t->progress = base->loop->sched->now;
-        if (!tern_timer_armed(&t->give_up)) {
-            tern_timer_start(base->loop, &t->give_up, t->progress + SIM_GIVE_UP,
-                             tern_sim_tcp_on_give_up);
-        }
+        t->progress = now;
+        tern_timer_start(base->loop, &t->give_up, now + SIM_GIVE_UP, tern_sim_tcp_on_give_up);
     }
     t->written += taken;
     tern_sim_tcp_output(t);

@@ -1,10 +1,10 @@
-/* Simulated TCP, what arrives: handshakes, segments, acknowledgements, resets, and the events that the
- * owner hears of them.
+/* Simulated TCP, what arrives: handshakes, segments, acknowledgements, resets, and the events that
+ * the owner hears of them.
  *
  * Segments that arrive at the same instant are collected and given to the owner together, up to
- * SIM_READ_MAX bytes an event. A packet that fits no socket is answered with a RST where a real host
- * would do so. Segments of an earlier connection between the same ports are told by the socket's id,
- * as sequence numbers tell them. */
+ * SIM_READ_MAX bytes an event. A packet that fits no socket is answered with a RST where a real
+ * host would do so. Segments of an earlier connection between the same ports are told by the
+ * socket's id, as sequence numbers tell them. */
 #include <string.h>
 
 #include <tern/error.h>
@@ -14,8 +14,8 @@
 
 /* --- events for the owner --- */
 
-/* The bytes of the next on_data: one segment in place, or several copied together. Frees nothing but
- * what it copied; *ret_first is the segment to free afterwards, if any. */
+/* The bytes of the next on_data: one segment in place, which *ret_first then is (to be freed
+ * afterwards), or several copied together and freed. */
 static uint8_t *gather(struct sim_tcp *t, size_t *ret_n, struct sim_packet **ret_first)
 {
     tern_sim *sim = t->host->sim;
@@ -50,6 +50,19 @@ static uint8_t *gather(struct sim_tcp *t, size_t *ret_n, struct sim_packet **ret
     return sim->read_buffer;
 }
 
+static void give_data(struct sim_tcp *t)
+{
+    size_t n;
+    struct sim_packet *first;
+    uint8_t *data = gather(t, &n, &first);
+    t->consumed += n;
+    t->ack_due = true;
+    t->base.events->on_data(t->base.owner, data, n);
+    if (first != NULL) {
+        tern_sim_packet_free(first);
+    }
+}
+
 /* One event for the owner, then the ACK of what happened since the last one. */
 static void on_deliver(tern_timer *timer)
 {
@@ -64,23 +77,20 @@ static void on_deliver(tern_timer *timer)
         return;
     }
     t->in_event = true;
-    if (t->reading && events != NULL && !tern_list_empty(&t->rx)) {
-        size_t n;
-        struct sim_packet *first;
-        uint8_t *data = gather(t, &n, &first);
-        t->consumed += n;
-        t->ack_due = true;
-        events->on_data(t->base.owner, data, n);
-        if (first != NULL) {
-            tern_sim_packet_free(first);
-        }
-    } else if (t->reading && events != NULL && t->fin_in && !t->end_told) {
+    bool reading = t->reading && events != NULL;
+    if (reading && !tern_list_empty(&t->rx)) {
+        give_data(t);
+    } else if (t->reset_in) {
+        tern_sim_tcp_fail(t, TERN_E_RESET);
+    } else if (reading && t->fin_in && !t->end_told) {
         t->end_told = true;
         events->on_end(t->base.owner);
     }
     t->in_event = false;
-    if (t->state == SIM_TCP_DEAD && t->closed) {
-        tern_sim_tcp_free(t);
+    if (t->state == SIM_TCP_DEAD) {
+        if (t->closed) {
+            tern_sim_tcp_free(t);
+        }
         return;
     }
     if (!t->closed) {
@@ -91,12 +101,184 @@ static void on_deliver(tern_timer *timer)
     }
 }
 
+static void arm_deliver(struct sim_tcp *t)
+{
+    if (!tern_timer_armed(&t->deliver)) {
+        tern_timer_start(t->base.loop, &t->deliver, t->base.loop->sched->now, on_deliver);
+    }
+}
+
 void tern_sim_tcp_wake_reader(struct sim_tcp *t)
 {
-    bool due = t->state == SIM_TCP_DEAD
-                   ? t->error < 0 && t->base.events != NULL
-                   : t->reading && (!tern_list_empty(&t->rx) || (t->fin_in && !t->end_told));
-    if (due && !tern_timer_armed(&t->deliver)) {
-        tern_timer_start(t->base.loop, &t->deliver, t->base.loop->sched->now, on_deliver);
+    bool due = t->state == SIM_TCP_DEAD ? t->error < 0 && t->base.events != NULL
+                                        : t->reset_in || (t->reading && !tern_list_empty(&t->rx)) ||
+                                              (t->reading && t->fin_in && !t->end_told);
+    if (due) {
+        arm_deliver(t);
+    }
+}
+
+/* --- handshakes --- */
+
+/* A RST to whoever sent p. */
+static void refuse(struct sim_host *host, const struct sim_packet *p)
+{
+    struct sim_path path;
+    if (tern_sim_path(host, &p->src, &path) != SIM_WAY_OPEN) {
+        return;
+    }
+    struct sim_packet *rst = tern_sim_packet(host, SIM_RST, &p->dst, &p->src, 0);
+    if (rst != NULL) {
+        rst->dst_id = p->src_id;
+        tern_sim_send_segment(rst, &path, NULL);
+    }
+}
+
+static void on_syn(struct sim_host *host, struct sim_tcp *t, const struct sim_packet *p)
+{
+    if (t != NULL && (t->peer_id == p->src_id || t->state == SIM_TCP_SYN_SENT)) {
+        t->peer_id = p->src_id; /* a SYN repeated, or both dial at once */
+        tern_sim_tcp_send(t, SIM_SYNACK);
+        return;
+    }
+    if (t != NULL) {
+        tern_sim_tcp_fail(t, TERN_E_RESET); /* the peer has forgotten that connection */
+    }
+    if (tern_sim_bound(&host->listeners, &p->dst) == NULL) {
+        refuse(host, p);
+        return;
+    }
+    t = tern_sim_tcp_new(host, SIM_TCP_SYN_RCVD, &p->dst, &p->src);
+    if (t == NULL) {
+        return; /* the dialler repeats its SYN */
+    }
+    t->peer_id = p->src_id;
+    t->greeted = true;
+    tern_timer_start(&host->loop, &t->give_up, host->loop.sched->now + SIM_CONNECT_MAX,
+                     tern_sim_tcp_on_give_up);
+    tern_sim_tcp_send(t, SIM_SYNACK);
+}
+
+/* The dialler's side is open. */
+static void connected(struct sim_tcp *t)
+{
+    t->state = SIM_TCP_OPEN;
+    tern_timer_stop(&t->send);
+    tern_timer_stop(&t->give_up);
+    t->tries = 0;
+    t->ack_due = true;
+    tern_sim_tcp_output(t);
+    t->base.events->on_connected(t->base.owner, 0);
+}
+
+/* The listener's side is open. */
+static void accepted(struct sim_tcp *t, const struct sim_packet *p)
+{
+    struct sim_listener *l = tern_sim_bound(&t->host->listeners, &t->base.local);
+    if (l == NULL) {
+        refuse(t->host, p);
+        tern_sim_tcp_free(t);
+        return;
+    }
+    t->state = SIM_TCP_OPEN;
+    tern_timer_stop(&t->give_up);
+    l->base.on_accept(l->base.owner, &t->base);
+}
+
+/* --- segments --- */
+
+static void on_ack(struct sim_tcp *t, const struct sim_packet *p)
+{
+    if (t->state == SIM_TCP_SYN_RCVD) {
+        accepted(t, p);
+        return;
+    }
+    if (t->state == SIM_TCP_SYN_SENT) {
+        if (t->peer_id == p->src_id) {
+            connected(t); /* both dialled at once, and the peer's SYN-ACK was lost */
+        }
+        return;
+    }
+    if (p->received > t->received_by) {
+        t->received_by = p->received;
+        t->progress = t->base.loop->sched->now;
+        if (t->received_by == t->written) {
+            tern_timer_stop(&t->give_up);
+        }
+    }
+    if (p->consumed > t->consumed_by) {
+        t->consumed_by = p->consumed;
+        if (t->want_room) {
+            t->want_room = false;
+            t->base.events->on_writable(t->base.owner);
+        }
+    }
+}
+
+static void on_rst(struct sim_tcp *t)
+{
+    if (t->state == SIM_TCP_SYN_SENT) {
+        tern_sim_tcp_fail(t, TERN_E_REFUSED);
+    } else if (t->reading && !tern_list_empty(&t->rx)) {
+        t->reset_in = true; /* what arrived before it is still read */
+    } else {
+        tern_sim_tcp_fail(t, TERN_E_RESET);
+    }
+}
+
+/* True when the socket has kept p. */
+static bool on_data(struct sim_tcp *t, struct sim_packet *p)
+{
+    if (t->state != SIM_TCP_OPEN || t->closed) {
+        tern_sim_tcp_send(t, SIM_RST);
+        tern_sim_tcp_free(t);
+        return false;
+    }
+    t->received += p->len;
+    t->ack_due = true;
+    tern_list_push(&t->rx, &p->link);
+    arm_deliver(t); /* also when paused: for the ACK */
+    return true;
+}
+
+void tern_sim_tcp_arrive(struct sim_host *host, struct sim_packet *p)
+{
+    struct sim_tcp *t = tern_sim_tcp_find(host, &p->dst, &p->src);
+    bool kept = false;
+    if (p->kind != SIM_SYN && (t == NULL || p->dst_id != t->id)) {
+        if (p->kind == SIM_SYNACK || p->kind == SIM_DATA) {
+            refuse(host, p);
+        }
+        tern_sim_packet_free(p);
+        return;
+    }
+    switch (p->kind) {
+    case SIM_SYN:
+        on_syn(host, t, p);
+        break;
+    case SIM_SYNACK:
+        if (t->state == SIM_TCP_SYN_SENT) {
+            t->peer_id = p->src_id;
+            connected(t);
+        }
+        break;
+    case SIM_ACK:
+        on_ack(t, p);
+        break;
+    case SIM_DATA:
+        kept = on_data(t, p);
+        break;
+    case SIM_FIN:
+        t->fin_in = true;
+        tern_sim_tcp_wake_reader(t);
+        break;
+    case SIM_RST:
+        on_rst(t);
+        break;
+    case SIM_UDP:
+        break;
+    }
+    if (!kept) {
+        tern_sim_packet_free(p);
     }
 }

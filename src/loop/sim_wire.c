@@ -1,11 +1,12 @@
-/* The wire of the simulated world: which link two hosts share, when a packet that leaves now arrives,
- * and the arrival itself.
+/* The wire of the simulated world: which link two hosts share, when a packet that leaves now
+ * arrives, and the arrival itself.
  *
  *   leaves the lane (rate) ... + delay + jitter [+ retransmission times] = arrival
  *
- * A link is looked up by its two hosts (one hash), a host by its address (one hash), and a packet on
- * its way is one timer, so an event costs O(log n) whatever the size of the world. The rate counts
- * bytes of payload; headers and packets without payload take no time on it, but wait their turn. */
+ * A link is looked up by its two hosts (one hash), a host by its address (one hash), and a packet
+ * on its way is one timer, so an event costs O(log n) whatever the size of the world. The rate
+ * counts bytes of payload; headers and packets without payload take no time on it, but wait their
+ * turn. */
 #include <string.h>
 
 #include "base/mem.h"

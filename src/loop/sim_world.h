@@ -9,8 +9,9 @@
  * datagram or segment, and the receiving host finds the socket by them. Whatever stands between two
  * hosts (a NAT box) has its place in these two functions of sim_wire.c and nowhere else.
  *
- * The world owns hosts, links and packets on the wire; a host owns its sockets. Timers of the wire are
- * armed on world->net, timers of a socket on its host's loop, so that a crash silences exactly those. */
+ * The world owns hosts, links and packets on the wire; a host owns its sockets. Timers of the wire
+ * are armed on world->net, timers of a socket on its host's loop, so that a crash silences exactly
+ * those. */
 #ifndef TERN_LOOP_SIM_WORLD_H
 #define TERN_LOOP_SIM_WORLD_H
 
@@ -20,21 +21,21 @@
 #include "loop/sim.h"
 
 enum {
-    SIM_MSS = 1460,              /* bytes of payload that one loss draw stands for */
-    SIM_CHUNK_MAX = 64 * 1024,   /* most bytes of TCP in one packet of the simulation */
-    SIM_READ_MAX = 256 * 1024,   /* most bytes of one on_data */
-    SIM_TCP_BUFFER = 4 << 20,    /* tcp_buffer when a link says 0 */
-    SIM_UDP_MAX_4 = 1500 - 28,   /* payload of the largest datagram on an Ethernet, IPv4 */
-    SIM_UDP_MAX_6 = 1500 - 48,   /* the same over IPv6 */
+    SIM_MSS = 1460,                /* bytes of payload that one loss draw stands for */
+    SIM_CHUNK_MAX = 64 * 1024,     /* most bytes of TCP in one packet of the simulation */
+    SIM_READ_MAX = 256 * 1024,     /* most bytes of one on_data */
+    SIM_TCP_BUFFER = 4 << 20,      /* tcp_buffer when a link says 0 */
+    SIM_UDP_MAX_4 = 1500 - 28,     /* payload of the largest datagram on an Ethernet, IPv4 */
+    SIM_UDP_MAX_6 = 1500 - 48,     /* the same over IPv6 */
     SIM_UDP_MAX_LOOP = 65535 - 28, /* inside one host */
-    SIM_LANE_QUEUE = 1000        /* datagrams that wait for a link's rate, each way; more are lost */
+    SIM_LANE_QUEUE = 1000 /* datagrams that wait for a link's rate, each way; more are lost */
 };
 
-#define SIM_RTO_MIN (200 * TERN_MS)      /* RFC 6298 as Linux has it */
-#define SIM_RTO_MAX (60 * TERN_SEC)      /* RFC 6298, section 2.5 */
-#define SIM_SYN_RTO TERN_SEC             /* RFC 6298, section 2.1; doubles */
+#define SIM_RTO_MIN     (200 * TERN_MS)  /* RFC 6298 as Linux has it */
+#define SIM_RTO_MAX     (60 * TERN_SEC)  /* RFC 6298, section 2.5 */
+#define SIM_SYN_RTO     TERN_SEC         /* RFC 6298, section 2.1; doubles */
 #define SIM_CONNECT_MAX (120 * TERN_SEC) /* a handshake without an answer */
-#define SIM_GIVE_UP (900 * TERN_SEC)     /* written bytes that nothing acknowledges */
+#define SIM_GIVE_UP     (900 * TERN_SEC) /* written bytes that nothing acknowledges */
 
 /* xoshiro256** 1.0 (Blackman, Vigna), seeded by splitmix64. */
 struct sim_rng {
@@ -112,7 +113,8 @@ bool tern_sim_owns(const struct sim_host *host, const tern_endpoint *ip);
 bool tern_sim_source(const struct sim_host *host, const tern_endpoint *to, tern_endpoint *ret);
 /* What is bound to e or to its port at the unspecified address; NULL if nothing. */
 void *tern_sim_bound(const tern_map *map, const tern_endpoint *e);
-/* Puts a socket at *at (port 0: picks one into *at). TERN_E_ADDRINUSE, TERN_E_UNREACHABLE, NOMEM. */
+/* Puts a socket at *at (port 0: picks one into *at). TERN_E_ADDRINUSE, TERN_E_UNREACHABLE, NOMEM.
+ */
 int tern_sim_bind(struct sim_host *host, tern_map *map, tern_endpoint *at, void *socket);
 uint16_t tern_sim_next_port(struct sim_host *host);
 
@@ -155,9 +157,10 @@ enum sim_way {
 /* Which way packets to `to` take. */
 enum sim_way tern_sim_path(struct sim_host *from, const tern_endpoint *to, struct sim_path *ret);
 
-/* Sends a segment (takes p); returns when its last byte has left the host. Lost segments come one or
- * more retransmission times later, except SYN and SYN-ACK, which their dialler repeats, and plain
- * ACKs, whose next one says the same. `order` (may be NULL) is the latest arrival of the flow. */
+/* Sends a segment (takes p); returns when its last byte has left the host. Lost segments come one
+ * or more retransmission times later, except SYN and SYN-ACK, which their dialler repeats, and
+ * plain ACKs, whose next one says the same. `order` (may be NULL) is the latest arrival of the
+ * flow. */
 uint64_t tern_sim_send_segment(struct sim_packet *p, const struct sim_path *path, uint64_t *order);
 /* Sends a datagram (takes p). */
 void tern_sim_send_datagram(struct sim_packet *p, const struct sim_path *path);
@@ -182,7 +185,7 @@ enum sim_tcp_state {
 };
 
 struct sim_tcp {
-    tern_tcp base; /* first */
+    tern_tcp base;  /* first */
     tern_list link; /* host->tcps */
     struct sim_host *host;
     enum sim_tcp_state state;
@@ -192,6 +195,7 @@ struct sim_tcp {
     bool closed;              /* the owner is gone; flushes its queue and ends */
     bool fin_wanted, fin_out; /* the owner wants to end; FIN is on its way */
     bool fin_in, end_told;    /* the peer's FIN came; on_end ran */
+    bool reset_in;            /* the peer's RST came behind bytes that are still to be read */
     bool ack_due;
     bool greeted;  /* the handshake's ACK has left (dialler's side) */
     bool in_event; /* inside a call of the owner's: free later */
@@ -230,8 +234,6 @@ void tern_sim_tcp_output(struct sim_tcp *t);
 bool tern_sim_tcp_send(struct sim_tcp *t, enum sim_kind kind);
 /* Ends it with an error, tells the owner; frees it when nobody owns it. */
 void tern_sim_tcp_fail(struct sim_tcp *t, int code);
-/* The handshake's end. Dialler: tells the owner. */
-void tern_sim_tcp_connected(struct sim_tcp *t);
 /* Arms `deliver` if there is something for the owner. */
 void tern_sim_tcp_wake_reader(struct sim_tcp *t);
 void tern_sim_tcp_on_give_up(tern_timer *timer);

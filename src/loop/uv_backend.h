@@ -1,12 +1,14 @@
-/* The real backend's inside: one struct over a libuv loop, shared by the uv_*.c files and nobody else.
+/* The real backend's inside: one struct over a libuv loop, shared by the uv_*.c files and nobody
+ * else.
  *
  * A turn of the loop:
  *
- *     libuv timers -> [prepare: deferred calls, arm the timer] -> poll: socket events -> [check: deferred
- *     calls] -> closing callbacks
+ *     libuv timers -> [prepare: deferred calls, arm the timer] -> poll: socket events -> [check:
+ * deferred calls] -> closing callbacks
  *
- * Every callback from libuv is between tern_uv_enter and tern_uv_leave, which keep the clock still during
- * a turn. Every libuv handle or request is counted, so that closing knows when libuv has let go. */
+ * Every callback from libuv is between tern_uv_enter and tern_uv_leave, which keep the clock still
+ * during a turn. Every libuv handle or request is counted, so that closing knows when libuv has let
+ * go. */
 #ifndef TERN_LOOP_UV_BACKEND_H
 #define TERN_LOOP_UV_BACKEND_H
 
@@ -30,9 +32,9 @@ typedef struct tern_uv {
     uv_timer_t timer;     /* for the earliest deadline */
     uv_prepare_t prepare; /* before polling */
     uv_check_t check;     /* after polling */
-    uv_idle_t idle;       /* active while something waits for the next turn: polling does not block */
-    uv_async_t async;     /* posts */
-    uint64_t armed;       /* what timer is set for, TERN_NEVER if stopped */
+    uv_idle_t idle;   /* active while something waits for the next turn: polling does not block */
+    uv_async_t async; /* posts */
+    uint64_t armed;   /* what timer is set for, TERN_NEVER if stopped */
 
     unsigned inside; /* depth of callbacks */
     bool stale;      /* the clock must be read at the next enter */
@@ -48,8 +50,8 @@ typedef struct tern_uv {
     tern_list posts;
     bool refuse;
 
-    uint8_t *buffer;       /* TERN_UV_BUFFER bytes, NULL until the first read */
-    int reserve;           /* a descriptor kept for refusing connections politely, -1 if none */
+    uint8_t *buffer;          /* TERN_UV_BUFFER bytes, NULL until the first read */
+    int reserve;              /* a descriptor kept for refusing connections politely, -1 if none */
     tern_uv_dns *dns;         /* NULL until the first look-up */
     tern_uv_program *program; /* NULL unless a program asked for signals or lines */
 } tern_uv;
@@ -63,8 +65,8 @@ static inline tern_uv *tern_uv_of(tern_loop *loop)
 void tern_uv_enter(tern_uv *u);
 void tern_uv_leave(tern_uv *u);
 
-/* Counts a handle or request that libuv holds, and its end (from its close or done callback; nothing of u
- * may be used after the last one). */
+/* Counts a handle or request that libuv holds, and its end (from its close or done callback;
+ * nothing of u may be used after the last one). */
 void tern_uv_hold(tern_uv *u);
 void tern_uv_release(tern_uv *u);
 

@@ -1,5 +1,6 @@
-/* The real loop: libuv's turn, the clock, posts, work and the order of closing. See uv_backend.h for the
- * drawing of a turn. Sockets, names and the program's signals are in the other uv_*.c files. */
+/* The real loop: libuv's turn, the clock, posts, work and the order of closing. See uv_backend.h
+ * for the drawing of a turn. Sockets, names and the program's signals are in the other uv_*.c
+ * files. */
 #include "loop/uv_backend.h"
 
 #include <assert.h>
@@ -41,7 +42,8 @@ void tern_uv_leave(tern_uv *u)
     u->inside--;
 }
 
-/* libuv counts whole milliseconds of the same clock; rounding up keeps the timer from being early. */
+/* libuv counts whole milliseconds of the same clock; rounding up keeps the timer from being early.
+ */
 static void arm(tern_uv *u)
 {
     uint64_t next = tern_sched_next(&u->sched);
@@ -95,7 +97,8 @@ static void on_check(uv_check_t *check)
     u->stale = true;
 }
 
-/* Makes sure that a turn comes, and soon: outside of a callback nothing else might keep libuv going. */
+/* Makes sure that a turn comes, and soon: outside of a callback nothing else might keep libuv
+ * going. */
 static void wake(tern_loop *loop)
 {
     tern_uv *u = tern_uv_of(loop);
@@ -367,8 +370,8 @@ static const tern_loop_ops uv_ops = {
     .now = now,
 };
 
-/* None of these keeps a loop alive by itself but the timer and the idle handle. uv_async_init is the only
- * one that can fail, so it comes first. */
+/* None of these keeps a loop alive by itself but the timer and the idle handle. uv_async_init is
+ * the only one that can fail, so it comes first. */
 static int open_handles(tern_uv *u)
 {
     if (uv_async_init(u->uv, &u->async, on_async) != 0) {

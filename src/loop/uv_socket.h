@@ -9,7 +9,8 @@
 /* The tern code of an errno of a socket call (positive). */
 int tern_socket_code(int error);
 
-/* Endpoint to system address and back. An unknown family gives family 0; mapped IPv4 becomes IPv4. */
+/* Endpoint to system address and back. An unknown family gives family 0; mapped IPv4 becomes IPv4.
+ */
 socklen_t tern_socket_address(struct sockaddr_storage *ret, const tern_endpoint *e);
 void tern_socket_endpoint(tern_endpoint *ret, const struct sockaddr_storage *address);
 

@@ -1,13 +1,13 @@
 /* TCP sockets of the real loop: our own descriptors, watched by uv_poll.
  *
- * libuv's own uv_tcp is not used because it owns a queue of writes (ours would be the second), reads into
- * a buffer allocated per event, and cannot dial from a port that it also listens on, which hole punching
- * depends on.
+ * libuv's own uv_tcp is not used because it owns a queue of writes (ours would be the second),
+ * reads into a buffer allocated per event, and cannot dial from a port that it also listens on,
+ * which hole punching depends on.
  *
- * Interest follows need: reading is dropped only when an event finds the socket paused, so pausing and
- * reading again within a turn costs no system call; writability is watched only after a short write.
- * Events come from on_poll or a deferred call, never from inside a call. An owner may do anything in an
- * event, also close the socket: its memory stays until libuv's close callback. */
+ * Interest follows need: reading is dropped only when an event finds the socket paused, so pausing
+ * and reading again within a turn costs no system call; writability is watched only after a short
+ * write. Events come from on_poll or a deferred call, never from inside a call. An owner may do
+ * anything in an event, also close the socket: its memory stays until libuv's close callback. */
 #include "loop/uv_backend.h"
 
 #include <assert.h>
@@ -58,7 +58,8 @@ static uv_tcp_socket *of(tern_tcp *t)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-/* Brings libuv's interest in line. `lazy` leaves a readable interest alone that is merely not needed. */
+/* Brings libuv's interest in line. `lazy` leaves a readable interest alone that is merely not
+ * needed. */
 static void watch(uv_tcp_socket *t, bool lazy)
 {
     int want = 0;
@@ -104,8 +105,8 @@ static void finish_connect(uv_tcp_socket *t)
     int code = tern_socket_code(tern_socket_error(t->fd));
     if (code == 0) {
         tern_socket_local(t->fd, &t->base.local);
-        /* A dial from a port to the same port of the same address can meet itself (simultaneous open
-         * of one socket). Nobody else answered. */
+        /* A dial from a port to the same port of the same address can meet itself (simultaneous
+         * open of one socket). Nobody else answered. */
         if (tern_endpoint_eq(&t->base.local, &t->base.remote)) {
             code = TERN_E_REFUSED;
         }
@@ -237,8 +238,9 @@ tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *rem
     return &t->base;
 }
 
-/* A socket on its way to `to`, bound to `from` if that is wanted and can be had. Returns the descriptor
- * with *ret_error 0 or EINPROGRESS or why connect failed, or a code when there is no socket. */
+/* A socket on its way to `to`, bound to `from` if that is wanted and can be had. Returns the
+ * descriptor with *ret_error 0 or EINPROGRESS or why connect failed, or a code when there is no
+ * socket. */
 static int start_connect(const tern_endpoint *to, const tern_endpoint *from, int *ret_error)
 {
     int fd = tern_socket_open(to, SOCK_STREAM);
@@ -258,8 +260,8 @@ static int start_connect(const tern_endpoint *to, const tern_endpoint *from, int
     struct sockaddr_storage address;
     socklen_t n = tern_socket_address(&address, to);
     int error = connect(fd, (struct sockaddr *)&address, n) == 0 ? 0 : errno;
-    /* The pair of addresses is taken (an older connection, perhaps in TIME_WAIT), or the source address
-     * has no way there: another port, another address may do. */
+    /* The pair of addresses is taken (an older connection, perhaps in TIME_WAIT), or the source
+     * address has no way there: another port, another address may do. */
     if (from != NULL && error != 0 && error != EINPROGRESS && error != EINTR &&
         error != ECONNREFUSED) {
         close(fd);

@@ -1,5 +1,5 @@
-/* The yamux session, streams and sending: opening, ending, windows, control frames, keep-alive. What
- * arrives is in yamux_core_recv.c; the contract and the frame layout are in yamux_core.h. */
+/* The yamux session, streams and sending: opening, ending, windows, control frames, keep-alive.
+ * What arrives is in yamux_core_recv.c; the contract and the frame layout are in yamux_core.h. */
 #include "mux/yamux_core.h"
 
 #include "base/bytes.h"
@@ -205,22 +205,16 @@ static void syn_sent(tern_yamux_core *core, tern_yamux_stream *s)
     s->syn_sent = 1;
 }
 
-/* Ids must grow on the wire, so older streams that sent nothing yet go first. */
-static void announce_before(tern_yamux_core *core, const tern_yamux_stream *stop)
+void tern_yamux_core_announce(tern_yamux_core *core, const tern_yamux_stream *before)
 {
     while (!tern_list_empty(&core->unsent)) {
         tern_yamux_stream *s = TERN_CONTAINER(core->unsent.next, tern_yamux_stream, unsent);
-        if (s == stop) {
+        if (s == before) {
             return;
         }
         syn_sent(core, s);
         tern_yamux_emit(core, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, s->id, 0);
     }
-}
-
-void tern_yamux_core_announce(tern_yamux_core *core)
-{
-    announce_before(core, NULL);
 }
 
 int tern_yamux_core_accept(tern_yamux_core *core, tern_yamux_stream *s, uint64_t now)
@@ -256,7 +250,6 @@ void tern_yamux_core_data(tern_yamux_core *core, tern_yamux_stream *s, uint32_t 
 {
     unsigned flags = 0;
     if (s->ours && !s->syn_sent) {
-        announce_before(core, s);
         syn_sent(core, s);
         flags = TERN_YAMUX_SYN;
     }
@@ -280,9 +273,7 @@ void tern_yamux_core_end(tern_yamux_core *core, tern_yamux_stream *s)
         return;
     }
     if (s->ours && !s->syn_sent) {
-        announce_before(core, s);
-        syn_sent(core, s);
-        tern_yamux_emit(core, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, s->id, 0);
+        tern_yamux_core_announce(core, NULL);
     }
     s->fin_sent = 1;
     tern_yamux_emit(core, TERN_YAMUX_UPDATE, TERN_YAMUX_FIN, s->id, 0);

@@ -1,9 +1,10 @@
 /* The yamux session, receiving: bytes to checked frames to events (contract: yamux_core.h).
  *
- * A header is collected (it may come split), checked whole against the state before anything is made
- * of it, then its body passes through in the caller's buffer, then its FIN takes effect:
+ * A header is collected (it may come split), checked whole against the state before anything is
+ * made of it, then its body passes through in the caller's buffer, then its FIN takes effect:
  *
- *   HEADER --> [OPENED, RESET, CREDIT, LEAVING, FAILED] --> BODY [BYTES ...] --> TAIL [ENDED] --> HEADER
+ *   HEADER --> [OPENED, RESET, CREDIT, LEAVING, FAILED] --> BODY [BYTES ...] --> TAIL [ENDED] -->
+ * HEADER
  *
  * What a peer may do at will costs it something from a budget that refills each second
  * (TERN_YAMUX_COSTS); with nothing left the session is over. Frames that carry data, end a half or
@@ -15,8 +16,8 @@
 
 enum { STAGE_HEADER, STAGE_BODY, STAGE_TAIL };
 
-/* Prices; TERN_YAMUX_COSTS a second: 200 pings, 1000 resets, 10000 empty frames. A refused open costs
- * so much that about ten times the allowed streams may be refused in a second. */
+/* Prices; TERN_YAMUX_COSTS a second: 200 pings, 1000 resets, 10000 empty frames. A refused open
+ * costs so much that about ten times the allowed streams may be refused in a second. */
 enum { COST_PING = 50, COST_RESET = 10, COST_REFUSED_ALL = 1000, COST_FRAME = 1 };
 
 typedef struct frame {
@@ -32,9 +33,8 @@ static void fail(tern_yamux_core *core, tern_yamux_event *ret, uint64_t *counter
     (*counter)++;
     tern_yamux_core_goaway(core, TERN_YAMUX_PROTOCOL_ERROR);
     ret->kind = TERN_YAMUX_FAILED;
-    tern_fail(&ret->why, TERN_E_PROTOCOL, "yamux",
-              "%s (type %u, flags 0x%x, stream %u, length %u)", text, f->type, f->flags,
-              (unsigned)f->id, (unsigned)f->length);
+    tern_fail(&ret->why, TERN_E_PROTOCOL, "yamux", "%s (type %u, flags 0x%x, stream %u, length %u)",
+              text, f->type, f->flags, (unsigned)f->id, (unsigned)f->length);
 }
 
 /* Takes the price from the budget; false when the session is over for want of it. */
@@ -78,7 +78,8 @@ static void on_ping(tern_yamux_core *core, uint64_t now, const frame *f, tern_ya
     if (f->id != 0) {
         fail(core, ret, &core->counters->yamux_bad_stream, f, "a ping on a stream");
     } else if (!asks && f->flags != TERN_YAMUX_ACK) {
-        fail(core, ret, &core->counters->yamux_bad_flags, f, "a ping must be a question or an answer");
+        fail(core, ret, &core->counters->yamux_bad_flags, f,
+             "a ping must be a question or an answer");
     } else if (!asks && core->ping_out && f->length == core->ping_value) {
         uint64_t took = now > core->ping_sent ? now - core->ping_sent : 1;
         core->rtt = core->rtt == 0 ? took : (7 * core->rtt + took) / 8;
@@ -108,8 +109,8 @@ static void on_goaway(tern_yamux_core *core, uint64_t now, const frame *f, tern_
 
 typedef enum { ID_NEW, ID_USED, ID_OLD } id_state;
 
-/* Ids should grow, but a peer whose SYN rides on the first data (rust) may open 3 before 1: the last 64
- * are remembered one by one. What is older is refused without judging it. */
+/* Ids should grow, but a peer whose SYN rides on the first data (rust) may open 3 before 1: the
+ * last 64 are remembered one by one. What is older is refused without judging it. */
 static id_state use_id(tern_yamux_core *core, uint32_t id)
 {
     if (id > core->last_in) {
@@ -147,7 +148,8 @@ static void on_open(tern_yamux_core *core, uint64_t now, const frame *f, tern_ya
         return;
     }
     if (!peers || tern_yamux_find(core, f->id) != NULL) {
-        fail(core, ret, &n->yamux_bad_stream, f, "an open of a stream that is not the peer's to open");
+        fail(core, ret, &n->yamux_bad_stream, f,
+             "an open of a stream that is not the peer's to open");
         return;
     }
     if (f->length > (data ? TERN_YAMUX_WINDOW : UINT32_MAX - TERN_YAMUX_WINDOW)) {

@@ -205,7 +205,11 @@ static void on_closed(void *owner, tern_stream *lower, const tern_error *why)
     noise_op *n = owner;
     (void)lower;
     n->op->lower = NULL;
-    fail(n, why);
+    if (why->code == 0) {
+        on_end(n, NULL);
+    } else {
+        fail(n, why);
+    }
 }
 
 static const tern_stream_events lower_events = {
@@ -280,6 +284,7 @@ static void noise_attach(tern_secure_op *op)
     }
     n->attached = true;
     tern_stream_take(op->lower, &lower_events, n);
+    write_out(n); /* what did not fit in begin: the room since then was told to the former owner */
 }
 
 const tern_secure tern_noise = {

@@ -19,8 +19,6 @@ static const uint8_t pattern[MESSAGES][5] = {
     {TOKEN_S, TOKEN_SE},
 };
 
-static const tern_span nothing = {NULL, 0};
-
 /* ---- cipher ---- */
 
 /* 2^64-1 is never used (Noise section 5.1); the counter stays there. */

@@ -1,0 +1,521 @@
+/* Dialling a peer: its addresses are resolved, ranked, and raced with staggered starts; the first that ends
+ * in a secured connection to the right peer wins and the others are cancelled.
+ *
+ *   request (one per caller) --> dialer (one per peer) --> candidates --> attempts: transport, upgrade
+ *
+ * Requests for a peer that is being dialled join its dialer. A failed attempt starts the next at once; an
+ * optimistic upgrade that was refused is tried once more without optimism. */
+#include "swarm/swarm.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "swarm/dial_rank.h"
+#include "swarm/resolve.h"
+
+enum { PARALLEL_MAX = 8 };
+#define KEEP_ADDRESS (3600 * TERN_SEC)
+
+typedef struct tern_dialer tern_dialer;
+
+typedef struct attempt {
+    tern_dialer *dialer;
+    size_t candidate;
+    const tern_transport *transport;
+    tern_dial_op dial;
+    tern_upgrade upgrade;
+} attempt;
+
+typedef struct candidate {
+    tern_multiaddr *addr;
+    char *host;
+    attempt *attempt; /* while running */
+    enum { WAITING, RUNNING, FAILED } state;
+    bool cautious; /* optimism was refused: again without */
+    tern_error error;
+} candidate;
+
+typedef struct name {
+    tern_list link;
+    tern_dialer *dialer;
+    tern_resolve resolve;
+    tern_multiaddr *addr;
+} name;
+
+struct tern_dialer {
+    tern_list link; /* in swarm->dials */
+    tern_swarm *swarm;
+    tern_peer_id peer;
+    bool alone;     /* a fresh connection was asked for: nobody joins */
+    tern_list requests;
+    candidate candidates[TERN_DIAL_ADDRS_MAX];
+    size_t count, running;
+    tern_list names; /* being resolved */
+    tern_timer next; /* when the next candidate may start */
+    tern_deferred step;
+};
+
+static void step(tern_dialer *d);
+
+/* ---- the end of a dialer ---- */
+
+static void free_attempt(candidate *c)
+{
+    if (c->attempt != NULL) {
+        tern_op_cancel(&c->attempt->dial.op);
+        tern_op_cancel(&c->attempt->upgrade.op);
+        tern_multiaddr_unref(c->attempt->dial.local);
+        tern_free(c->attempt);
+        c->attempt = NULL;
+    }
+}
+
+static void free_name(name *n)
+{
+    tern_list_remove(&n->link);
+    tern_op_cancel(&n->resolve.op);
+    tern_multiaddr_unref(n->addr);
+    tern_free(n);
+}
+
+static void free_dialer(tern_dialer *d)
+{
+    tern_list_remove(&d->link);
+    tern_timer_stop(&d->next);
+    tern_deferred_cancel(&d->step);
+    while (!tern_list_empty(&d->names)) {
+        free_name(TERN_CONTAINER(d->names.next, name, link));
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        free_attempt(&d->candidates[i]);
+        tern_multiaddr_unref(d->candidates[i].addr);
+        tern_free(d->candidates[i].host);
+    }
+    tern_free(d);
+}
+
+static void report(tern_dialer *d, tern_dial_request *r)
+{
+    r->attempts = tern_calloc(d->count > 0 ? d->count : 1, sizeof *r->attempts);
+    for (size_t i = 0; r->attempts != NULL && i < d->count; i++) {
+        candidate *c = &d->candidates[i];
+        r->attempts[i].addr = tern_multiaddr_ref(c->addr);
+        r->attempts[i].error = c->error;
+        if (c->state != FAILED) {
+            tern_fail(&r->attempts[i].error, 0, "swarm", "%s",
+                      c->state == WAITING ? "was not needed" : "another address was faster");
+        }
+        r->attempt_count++;
+    }
+}
+
+/* Ends all requests, then the dialer. conn NULL: error says why. */
+static void finish(tern_dialer *d, tern_conn *conn, const tern_error *error)
+{
+    tern_list *node;
+    while ((node = tern_list_pop(&d->requests)) != NULL) {
+        tern_dial_request *r = TERN_CONTAINER(node, tern_dial_request, link);
+        report(d, r);
+        r->dialer = NULL;
+        r->conn = conn;
+        tern_op_finish(&r->op, error);
+    }
+    free_dialer(d);
+}
+
+/* How much a failure says about why the peer cannot be had. */
+static int telling(int code)
+{
+    switch (code) {
+    case TERN_E_PEER_ID:
+    case TERN_E_SIGNATURE:
+    case TERN_E_LIMIT:
+        return 5;
+    case TERN_E_NEGOTIATION:
+    case TERN_E_CRYPTO:
+    case TERN_E_MALFORMED:
+        return 4;
+    case TERN_E_REFUSED:
+        return 3;
+    case TERN_E_TIMEOUT:
+        return 2;
+    case TERN_E_UNSUPPORTED:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+static void give_up(tern_dialer *d)
+{
+    const candidate *best = NULL;
+    tern_error why;
+    for (size_t i = 0; i < d->count; i++) {
+        if (best == NULL || telling(d->candidates[i].error.code) > telling(best->error.code)) {
+            best = &d->candidates[i];
+        }
+    }
+    if (best == NULL) {
+        tern_fail(&why, TERN_E_NOT_FOUND, "swarm", "no address to dial");
+    } else if (d->count == 1) {
+        why = best->error;
+    } else {
+        tern_fail(&why, best->error.code, best->error.layer, "none of %zu addresses: %s", d->count,
+                  best->error.text);
+    }
+    finish(d, NULL, &why);
+}
+
+/* ---- attempts ---- */
+
+static void fail_candidate(tern_dialer *d, size_t i, const tern_error *error)
+{
+    candidate *c = &d->candidates[i];
+    tern_error copy = *error;
+    bool was_running = c->state == RUNNING;
+    TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr),
+             copy.layer, copy.text);
+    free_attempt(c);
+    c->state = FAILED;
+    c->error = copy;
+    d->swarm->net.counters.dial_failures++;
+    if (was_running) {
+        d->running--;
+    }
+    d->next.at = 0;
+    tern_timer_stop(&d->next); /* the next one starts at once */
+    tern_defer(d->swarm->net.loop, &d->step);
+}
+
+static void win(tern_dialer *d, attempt *a)
+{
+    tern_swarm *swarm = d->swarm;
+    tern_conn *conn = a->upgrade.conn != NULL ? a->upgrade.conn : a->dial.conn;
+    tern_multiaddr *addr = d->candidates[a->candidate].addr;
+    tern_peer_id peer = conn->facts.peer;
+    tern_error error;
+    size_t i = a->candidate;
+    a->upgrade.conn = NULL;
+    a->dial.conn = NULL;
+    if (tern_swarm_add(swarm, conn, &error) != 0) {
+        fail_candidate(d, i, &error);
+        return;
+    }
+    tern_peerstore_add_addr(&swarm->store, &peer, addr,
+                            tern_loop_now(swarm->net.loop) + KEEP_ADDRESS);
+    finish(d, conn, NULL);
+}
+
+static void upgraded(tern_op *op, const tern_error *error)
+{
+    attempt *a = TERN_CONTAINER(op, attempt, upgrade.op);
+    tern_dialer *d = a->dialer;
+    if (error->code == 0) {
+        win(d, a);
+        return;
+    }
+    candidate *c = &d->candidates[a->candidate];
+    bool again = a->upgrade.retry && !c->cautious;
+    fail_candidate(d, a->candidate, error);
+    if (again) {
+        c->cautious = true;
+        c->state = WAITING;
+    }
+}
+
+static void start_upgrade(attempt *a)
+{
+    tern_swarm *swarm = a->dialer->swarm;
+    candidate *c = &a->dialer->candidates[a->candidate];
+    a->upgrade = (tern_upgrade){.net = &swarm->net,
+                                .parts = &swarm->parts,
+                                .stream = a->dial.stream,
+                                .initiator = true,
+                                .optimistic = !c->cautious,
+                                .expected = a->dialer->peer,
+                                .facts = {.local = a->dial.local,
+                                          .remote = tern_multiaddr_ref(c->addr),
+                                          .transport = a->transport->name}};
+    a->dial.stream = NULL;
+    a->dial.local = NULL;
+    tern_op_init(&a->upgrade.op, swarm->net.loop, a->dial.op.deadline, upgraded);
+    tern_upgrade_start(&a->upgrade);
+}
+
+static void dialled(tern_op *op, const tern_error *error)
+{
+    attempt *a = TERN_CONTAINER(op, attempt, dial.op);
+    if (error->code != 0) {
+        fail_candidate(a->dialer, a->candidate, error);
+    } else if (a->dial.conn != NULL) {
+        win(a->dialer, a);
+    } else {
+        start_upgrade(a);
+    }
+}
+
+static const tern_transport *transport_for(tern_swarm *swarm, const tern_multiaddr *addr)
+{
+    for (size_t i = 0; swarm->transports[i] != NULL; i++) {
+        if (swarm->transports[i]->dials(addr)) {
+            return swarm->transports[i];
+        }
+    }
+    return NULL;
+}
+
+static void start(tern_dialer *d, size_t i)
+{
+    tern_swarm *swarm = d->swarm;
+    candidate *c = &d->candidates[i];
+    tern_error error;
+    const tern_transport *transport = transport_for(swarm, c->addr);
+    if (transport == NULL) {
+        tern_fail(&error, TERN_E_UNSUPPORTED, "swarm", "no transport of this build dials %s",
+                  tern_multiaddr_text(c->addr));
+        fail_candidate(d, i, &error);
+        return;
+    }
+    attempt *a = tern_calloc(1, sizeof *a);
+    if (a == NULL) {
+        tern_fail(&error, TERN_E_NOMEM, "swarm", "out of memory");
+        fail_candidate(d, i, &error);
+        return;
+    }
+    c->attempt = a;
+    c->state = RUNNING;
+    d->running++;
+    swarm->net.counters.dials++;
+    a->dialer = d;
+    a->candidate = i;
+    a->transport = transport;
+    a->dial.net = &swarm->net;
+    a->dial.addr = c->addr;
+    a->dial.host = c->host;
+    a->dial.expected = d->peer;
+    tern_op_init(&a->dial.op, swarm->net.loop,
+                 tern_loop_now(swarm->net.loop) + swarm->net.limits.dial_time, dialled);
+    if (transport->dial(&a->dial, &error) != 0) {
+        fail_candidate(d, i, &error);
+    }
+}
+
+/* ---- the race ---- */
+
+static void on_next(tern_timer *timer)
+{
+    step(TERN_CONTAINER(timer, tern_dialer, next));
+}
+
+static void on_step(tern_deferred *deferred)
+{
+    step(TERN_CONTAINER(deferred, tern_dialer, step));
+}
+
+static bool best_waiting(tern_dialer *d, size_t *ret)
+{
+    tern_multiaddr *waiting[TERN_DIAL_ADDRS_MAX];
+    size_t index[TERN_DIAL_ADDRS_MAX], order[TERN_DIAL_ADDRS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->candidates[i].state == WAITING) {
+            index[n] = i;
+            waiting[n++] = d->candidates[i].addr;
+        }
+    }
+    if (n == 0) {
+        return false;
+    }
+    tern_dial_rank_order(waiting, n, order);
+    *ret = index[order[0]];
+    return true;
+}
+
+/* Starts what may start now; ends the dialer when nothing is left. */
+static void step(tern_dialer *d)
+{
+    size_t i;
+    while (!tern_timer_armed(&d->next) && d->running < PARALLEL_MAX && best_waiting(d, &i)) {
+        uint64_t stagger = tern_dial_rank_of(d->candidates[i].addr).stagger;
+        start(d, i);
+        if (d->candidates[i].state == RUNNING) {
+            tern_timer_start(d->swarm->net.loop, &d->next,
+                             tern_loop_now(d->swarm->net.loop) + stagger, on_next);
+        }
+    }
+    if (d->running == 0 && tern_list_empty(&d->names) && !best_waiting(d, &i)) {
+        give_up(d);
+    }
+}
+
+static void add_candidate(tern_dialer *d, const tern_multiaddr *full, const char *host)
+{
+    tern_multiaddr *addr = tern_ma_without_p2p(full);
+    bool known = addr == NULL || d->count == TERN_DIAL_ADDRS_MAX;
+    for (size_t i = 0; !known && i < d->count; i++) {
+        known = tern_multiaddr_equal(d->candidates[i].addr, addr);
+    }
+    if (known) {
+        tern_multiaddr_unref(addr);
+        return;
+    }
+    candidate *c = &d->candidates[d->count++];
+    memset(c, 0, sizeof *c);
+    c->addr = addr;
+    c->host = host != NULL ? tern_strdup(host) : NULL;
+    tern_defer(d->swarm->net.loop, &d->step);
+}
+
+static void on_addr(tern_resolve *r, const tern_multiaddr *addr, const char *host)
+{
+    add_candidate(r->owner, addr, host);
+}
+
+static void resolved(tern_op *op, const tern_error *error)
+{
+    name *n = TERN_CONTAINER(op, name, resolve.op);
+    tern_dialer *d = n->dialer;
+    if (error->code != 0 && d->count < TERN_DIAL_ADDRS_MAX) {
+        candidate *c = &d->candidates[d->count++];
+        memset(c, 0, sizeof *c);
+        c->addr = tern_multiaddr_ref(n->addr);
+        fail_candidate(d, d->count - 1, error);
+    }
+    free_name(n);
+    tern_defer(d->swarm->net.loop, &d->step);
+}
+
+static void add_address(tern_dialer *d, tern_multiaddr *addr)
+{
+    if (!tern_resolve_needed(addr)) {
+        add_candidate(d, addr, NULL);
+        return;
+    }
+    name *n = tern_calloc(1, sizeof *n);
+    if (n == NULL) {
+        return;
+    }
+    n->dialer = d;
+    n->addr = tern_multiaddr_ref(addr);
+    n->resolve.net = &d->swarm->net;
+    n->resolve.peer = d->peer;
+    n->resolve.on_addr = on_addr;
+    n->resolve.owner = d;
+    tern_list_push(&d->names, &n->link);
+    tern_op_init(&n->resolve.op, d->swarm->net.loop, TERN_NEVER, resolved);
+    tern_resolve_start(&n->resolve, addr);
+}
+
+/* ---- requests ---- */
+
+static void on_cancel(tern_op *op)
+{
+    tern_dial_request *r = TERN_CONTAINER(op, tern_dial_request, op);
+    tern_dialer *d = r->dialer;
+    if (d == NULL) {
+        return;
+    }
+    tern_list_remove(&r->link);
+    report(d, r);
+    r->dialer = NULL;
+    if (tern_list_empty(&d->requests)) {
+        free_dialer(d);
+    }
+}
+
+static tern_dialer *find_dialer(tern_swarm *swarm, const tern_dial_request *r)
+{
+    for (tern_list *l = swarm->dials.next; l != &swarm->dials; l = l->next) {
+        tern_dialer *d = TERN_CONTAINER(l, tern_dialer, link);
+        if (!r->fresh && !d->alone && r->peer.len > 0 && tern_peer_id_equal(&d->peer, &r->peer)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static tern_dialer *new_dialer(tern_swarm *swarm, const tern_dial_request *r)
+{
+    tern_dialer *d = tern_calloc(1, sizeof *d);
+    if (d != NULL) {
+        d->swarm = swarm;
+        d->peer = r->peer;
+        d->alone = r->fresh;
+        tern_list_init(&d->requests);
+        tern_list_init(&d->names);
+        tern_deferred_init(&d->step, on_step);
+        tern_list_push(&swarm->dials, &d->link);
+    }
+    return d;
+}
+
+static void finish_now(tern_dial_request *r, int code, const char *text)
+{
+    tern_error why;
+    tern_fail(&why, code, "swarm", "%s", text);
+    tern_op_finish(&r->op, &why);
+}
+
+int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
+{
+    r->conn = NULL;
+    r->attempts = NULL;
+    r->attempt_count = 0;
+    r->dialer = NULL;
+    tern_list_init(&r->link);
+    tern_op_start(&r->op, "swarm", on_cancel, r);
+    if (swarm->stopping) {
+        finish_now(r, TERN_E_CANCELLED, "the node is stopping");
+        return 0;
+    }
+    if (tern_peer_id_equal(&r->peer, &swarm->net.self)) {
+        finish_now(r, TERN_E_SELF, "this is our own peer id");
+        return 0;
+    }
+    r->conn = r->fresh || r->peer.len == 0 ? NULL : tern_swarm_find(swarm, &r->peer);
+    if (r->conn != NULL) {
+        tern_op_finish(&r->op, NULL);
+        return 0;
+    }
+    tern_dialer *d = find_dialer(swarm, r);
+    if (d == NULL) {
+        d = new_dialer(swarm, r);
+    }
+    if (d == NULL) {
+        tern_op_cancel(&r->op);
+        return TERN_E_NOMEM;
+    }
+    r->dialer = d;
+    tern_list_push(&d->requests, &r->link);
+    for (size_t i = 0; i < r->addr_count; i++) {
+        add_address(d, r->addrs[i]);
+    }
+    tern_known_peer *known = r->peer.len > 0 ? tern_peerstore_get(&swarm->store, &r->peer) : NULL;
+    uint64_t now = tern_loop_now(swarm->net.loop);
+    for (size_t i = 0; known != NULL && i < known->addr_count; i++) {
+        if (known->addrs[i].until > now) {
+            add_address(d, known->addrs[i].addr);
+        }
+    }
+    tern_defer(swarm->net.loop, &d->step);
+    return 0;
+}
+
+void tern_dial_request_clear(tern_dial_request *r)
+{
+    for (size_t i = 0; i < r->attempt_count; i++) {
+        tern_multiaddr_unref(r->attempts[i].addr);
+    }
+    tern_free(r->attempts);
+    r->attempts = NULL;
+    r->attempt_count = 0;
+}
+
+void tern_swarm_cancel_dials(tern_swarm *swarm)
+{
+    tern_error why;
+    tern_fail(&why, TERN_E_CANCELLED, "swarm", "the node is stopping");
+    while (!tern_list_empty(&swarm->dials)) {
+        finish(TERN_CONTAINER(swarm->dials.next, tern_dialer, link), NULL, &why);
+    }
+}

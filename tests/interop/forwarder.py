@@ -1,0 +1,129 @@
+"""A TCP forwarder that makes a long road of loopback and counts round trips by cause and effect.
+
+Every chunk of bytes arrives `delay` seconds after it was sent, each way. Counted are flights, not
+seconds. With the TCP handshake as round trip 0 of the drawing:
+
+    dialler                                listener
+      | -- SYN, SYN+ACK -------------------- |     one round trip, on paper: see below
+      | -- flight 1 (sent at once) --------> |
+      | <------- flight 1's answer --------- |     1 round trip
+      | -- flight 2 (after that answer) ---> |
+      | <------- flight 2's answer --------- |     2 round trips
+
+A chunk of the dialler belongs to the flight after the last answer delivered to it; a chunk of the
+listener answers the last flight delivered to that. The delay is far longer than either needs to
+react, so a chunk is never read after the delivery that it does not depend on. What a listener says
+unasked answers the end of the handshake and so belongs to the first round trip.
+
+The kernel finishes the dialler's handshake with the forwarder at once; a real one takes one round
+trip more, which `round_trips` adds. The forwarder dials the listener one delay after it accepted, as
+the dialler's ACK would arrive there.
+"""
+
+import asyncio
+import collections
+
+
+class Forwarder:
+    """`async with Forwarder(port, delay) as f:` forwards f.port to the listener's port."""
+
+    def __init__(self, target_port, delay):
+        self._target, self._delay = target_port, delay
+        self.roads = []  # one per connection, in the order they were accepted
+        self.chunks = []  # (round trip, "->" or "<-", bytes) as delivered, for the reader of a failure
+
+    async def __aenter__(self):
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Road(self, self._target, self._delay).near, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for road in self.roads:
+            road.abort()
+
+    def round_trips(self):
+        """Round trips, handshake included, until what has been delivered to the dialler so far."""
+        return 1 + max((road.answered for road in self.roads), default=0)
+
+
+class Road:
+    """One forwarded connection: two ends, and how far each side has been answered."""
+
+    def __init__(self, forwarder, target_port, delay):
+        self._forwarder, self._target, self._delay = forwarder, target_port, delay
+        self.answered = 0  # round trips completed: the last answer delivered to the dialler
+        self.asked = 0  # the last flight delivered to the listener
+        self.near = End(self._accepted, self._from_dialler)
+        self.far = End(lambda: None, self._from_listener)
+
+    def abort(self):
+        self.near.abort()
+        self.far.abort()
+
+    def _accepted(self):
+        self._forwarder.roads.append(self)
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._delay, lambda: loop.create_task(self._dial()))
+
+    async def _dial(self):
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self.far, "127.0.0.1", self._target)
+        except OSError:
+            self.abort()
+
+    def _from_dialler(self, data):
+        self._carry(self.far, data, self.answered + 1, "->")
+
+    def _from_listener(self, data):
+        self._carry(self.near, data, max(self.asked, 1), "<-")
+
+    def _carry(self, end, data, flight, way):
+        """Queues data (None: the end) on the far end's line and delivers it one delay later, in order."""
+        end.line.append((data, flight, way))
+        asyncio.get_running_loop().call_later(self._delay, self._deliver, end)
+
+    def _deliver(self, end):
+        data, flight, way = end.line.popleft()
+        if data is not None:
+            if way == "->":
+                self.asked = max(self.asked, flight)
+            else:
+                self.answered = max(self.answered, flight)
+            self._forwarder.chunks.append((flight, way, len(data)))
+        end.deliver(data)
+
+
+class End(asyncio.Protocol):
+    """One socket of a road. What is delivered before it is connected waits."""
+
+    def __init__(self, connected, received):
+        self._connected, self._received = connected, received
+        self._transport, self._early = None, []
+        self.line = collections.deque()  # chunks on their way to this socket
+
+    def connection_made(self, transport):
+        self._transport = transport
+        self._connected()
+        for data in self._early:
+            self.deliver(data)
+
+    def data_received(self, data):
+        self._received(data)
+
+    def eof_received(self):
+        self._received(None)
+        return True  # keep the other direction open
+
+    def deliver(self, data):
+        if self._transport is None:
+            self._early.append(data)
+        elif data is not None:
+            self._transport.write(data)
+        elif self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def abort(self):
+        if self._transport is not None:
+            self._transport.abort()
