@@ -11,7 +11,9 @@ enum { NAME_MAX_BYTES = 253 }; /* RFC 1035, section 2.3.4, in text form without 
 
 static void on_cancel(tern_op *op)
 {
-    op->loop->ops->dns_cancel(TERN_CONTAINER(op, tern_dns, op));
+    tern_dns *dns = TERN_CONTAINER(op, tern_dns, op);
+    op->loop->ops->dns_cancel(dns);
+    tern_dns_clear(dns); /* results that nobody was told of */
 }
 
 static bool name_ok(const char *name)

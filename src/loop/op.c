@@ -1,9 +1,9 @@
 /* Ops: one asynchronous act with a deadline. See op.h.
  *
  *   IDLE --start--> RUNNING --finish--> FINISHED --deferred--> IDLE, done()
- *                      |------deadline----------------------> IDLE, provider's cancel(),
- * done(TIMEOUT)
- *                      |------tern_op_cancel----------------> IDLE, provider's cancel()
+ *
+ *   RUNNING --deadline--> IDLE, the provider's cancel(), done(TIMEOUT)
+ *   RUNNING or FINISHED --tern_op_cancel--> IDLE, the provider's cancel()
  *
  * The state is IDLE before any callback runs, so a callback may start the op again or free it. */
 #include "loop/op.h"

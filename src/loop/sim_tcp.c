@@ -249,7 +249,8 @@ static int choose_local(struct sim_host *host, const tern_endpoint *to, const te
     if (from != NULL && from->port != 0) {
         tern_endpoint local = tern_endpoint_is_unspecified(from) ? *ret : *from;
         local.port = from->port;
-        if (tern_sim_owns(host, &local) && tern_sim_tcp_find(host, &local, to) == NULL) {
+        bool itself = tern_endpoint_eq(&local, to); /* would connect to itself, not to a listener */
+        if (!itself && tern_sim_owns(host, &local) && tern_sim_tcp_find(host, &local, to) == NULL) {
             *ret = local;
             return 0;
         }

@@ -21,7 +21,7 @@ void tern_yamux_core_init(tern_yamux_core *core, bool client, const tern_limits 
         .costs_at = now,
     };
     tern_list_init(&core->unsent);
-    tern_buf_init(&core->out, TERN_YAMUX_OUT_MAX);
+    tern_buf_init(&core->out, 2 * TERN_YAMUX_OUT_MAX); /* the driver adds the rest of a frame */
 }
 
 void tern_yamux_core_free(tern_yamux_core *core)
@@ -49,9 +49,12 @@ void tern_yamux_emit(tern_yamux_core *core, unsigned type, unsigned flags, uint3
 {
     uint8_t frame[TERN_YAMUX_HEADER];
     tern_yamux_header(frame, type, flags, id, length);
-    int code = tern_buf_append(&core->out, frame, sizeof frame);
+    int code = TERN_E_LIMIT;
+    if (tern_buf_len(&core->out) < TERN_YAMUX_OUT_MAX) {
+        code = tern_buf_append(&core->out, frame, sizeof frame);
+    }
     if (code != 0 && core->broken == 0) {
-        core->broken = code == TERN_E_NOMEM ? TERN_E_NOMEM : TERN_E_LIMIT;
+        core->broken = code;
     }
 }
 

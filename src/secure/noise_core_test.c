@@ -1,6 +1,7 @@
 /* Noise without I/O: published and own vectors, then a forger who plays either side against a handshake
  * and twists one thing at a time. */
 #include "base/test.h"
+#include "crypto/key.h"
 #include "secure/noise_core.h"
 
 #define YAMUX "/yamux/1.0.0"

@@ -1,0 +1,68 @@
+/* The node from inside: what tern/node.h's opaque type holds. One file a verb: node.c (birth, run, stop),
+ * dial.c, protocol.c (handlers, streams, pings), http.c (page, metrics), sync.c (blocking helpers). */
+#ifndef TERN_HOST_HOST_H
+#define TERN_HOST_HOST_H
+
+#include <pthread.h>
+
+#include <tern/tern.h>
+
+#include "loop/loop.h"
+#include "proto/identify.h"
+#include "proto/ping.h"
+#include "swarm/swarm.h"
+
+typedef struct tern_page tern_page;
+
+struct tern_node {
+    tern_loop *loop;
+    bool own_loop;
+    bool foreign;          /* the loop is the caller's (a simulation): not closed or freed here */
+    tern_options options;  /* strings in it are copies held below */
+    char *agent, *security, *muxer, *page_folder;
+    const tern_secure *secures[TERN_PARTS_MAX + 1];
+    const tern_mux *muxes[TERN_PARTS_MAX + 1];
+    tern_swarm *swarm;
+    tern_identify *identify;
+    tern_page *page;
+    tern_list pingers;     /* node_pinger: one a conn that was pinged */
+    tern_list handlers;    /* node_handler: registered protocols */
+    tern_list dials;       /* node_dial: under way */
+    tern_list timers;      /* node_timer */
+    tern_list sync;        /* sync_service: protocols served blockingly */
+    struct tern_noise_identity *noise;
+    pthread_t thread;
+    pthread_mutex_t lock;  /* guards running and stopped, which other threads read */
+    bool running, threaded, stopped;
+};
+
+/* Makes a node on a loop of the caller's choosing (the simulated network's): tern_node_new for tests. */
+int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **ret,
+                     tern_error *reterr);
+
+static inline tern_net *tern_node_net(tern_node *node)
+{
+    return &node->swarm->net;
+}
+static inline tern_node *tern_node_of(tern_net *net)
+{
+    return tern_swarm_of(net)->owner;
+}
+
+/* dial.c */
+void tern_node_cancel_dials(tern_node *node);
+/* protocol.c */
+void tern_node_forget_pinger(tern_node *node, tern_conn *conn);
+void tern_node_free_protocols(tern_node *node);
+/* http.c: reads the page's files into memory; 0 or an error that names the file. */
+int tern_page_load(const char *folder, tern_page **ret, tern_error *reterr);
+void tern_page_free(tern_page *page);
+void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
+                    const tern_endpoint *remote);
+/* metrics.c: appends Prometheus text / the answer of /node.json. */
+int tern_node_metrics_text(tern_node *node, tern_buf *out);
+int tern_node_json(tern_node *node, tern_buf *out);
+/* sync.c */
+void tern_node_free_sync(tern_node *node);
+
+#endif

@@ -1,0 +1,145 @@
+/* What the node tells about itself: counters in Prometheus' text format, /node.json, stats, the page's URL. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "host/host.h"
+
+static size_t count_streams(tern_node *node)
+{
+    size_t n = 0;
+    for (tern_list *l = node->swarm->conns.next; l != &node->swarm->conns; l = l->next) {
+        n += TERN_CONTAINER(l, tern_swarm_conn, link)->conn->stream_count;
+    }
+    return n;
+}
+
+/* Resident bytes of the process, from the second field of statm; 0 where there is no such file. */
+static uint64_t resident(void)
+{
+    unsigned long long total = 0, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) {
+        return 0;
+    }
+    int n = fscanf(f, "%llu %llu", &total, &pages);
+    fclose(f);
+    return n == 2 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+void tern_node_stats(tern_node *node, tern_stats *ret)
+{
+    const tern_counters *c = &node->swarm->net.counters;
+    tern_stats all = {.size = ret->size,
+                      .connections = node->swarm->conn_count,
+                      .streams = count_streams(node),
+                      .bytes_in = c->bytes_in,
+                      .bytes_out = c->bytes_out,
+                      .memory = resident()};
+    memcpy(ret, &all, ret->size < sizeof all ? ret->size : sizeof all);
+}
+
+static int gauge(tern_buf *out, const char *name, const char *help, uint64_t value)
+{
+    return tern_buf_printf(out, "# HELP tern_%s %s\n# TYPE tern_%s gauge\ntern_%s %llu\n", name,
+                           help, name, name, (unsigned long long)value);
+}
+
+static int counter(tern_buf *out, const char *name, const char *help, uint64_t value)
+{
+    return tern_buf_printf(out,
+                           "# HELP tern_%s_total %s\n# TYPE tern_%s_total counter\n"
+                           "tern_%s_total %llu\n",
+                           name, help, name, name, (unsigned long long)value);
+}
+
+int tern_node_metrics_text(tern_node *node, tern_buf *out)
+{
+    const tern_counters *c = &node->swarm->net.counters;
+    const tern_limits *l = &node->swarm->net.limits;
+    int code = 0;
+    code |= gauge(out, "connections", "Live connections", node->swarm->conn_count);
+    code |= gauge(out, "connections_limit", "Most connections allowed", l->conns);
+    code |= gauge(out, "pending", "Incoming connections not secured yet",
+                  node->swarm->pending_count);
+    code |= gauge(out, "pending_limit", "Most of these allowed", l->pending);
+    code |= gauge(out, "streams", "Live streams", count_streams(node));
+    code |= gauge(out, "resident_bytes", "Memory of the process", resident());
+#define TERN_COUNTER_LINE(name, help) code |= counter(out, #name, help, c->name);
+    TERN_COUNTERS(TERN_COUNTER_LINE)
+#undef TERN_COUNTER_LINE
+    return code == 0 ? 0 : TERN_E_NOMEM;
+}
+
+void tern_node_metrics(tern_node *node, void (*fn)(void *arg, const char *text, size_t n),
+                       void *arg)
+{
+    tern_buf out;
+    tern_buf_init(&out, 0);
+    if (tern_node_metrics_text(node, &out) == 0) {
+        fn(arg, (const char *)tern_buf_data(&out), tern_buf_len(&out));
+    }
+    tern_buf_free(&out);
+}
+
+/* ---- /node.json ---- */
+
+typedef struct json_list {
+    tern_buf *out;
+    bool more;
+} json_list;
+
+/* Addresses need no escaping but for what /http-path and /unix may carry; JSON's own two. */
+static void json_string(tern_buf *out, const char *s)
+{
+    tern_buf_append(out, "\"", 1);
+    for (; *s != '\0'; s++) {
+        if (*s == '"' || *s == '\\') {
+            tern_buf_append(out, "\\", 1);
+        }
+        if ((unsigned char)*s >= 0x20) {
+            tern_buf_append(out, s, 1);
+        }
+    }
+    tern_buf_append(out, "\"", 1);
+}
+
+static void add_addr(void *arg, const char *addr)
+{
+    json_list *list = arg;
+    if (list->more) {
+        tern_buf_append(list->out, ",", 1);
+    }
+    list->more = true;
+    json_string(list->out, addr);
+}
+
+int tern_node_json(tern_node *node, tern_buf *out)
+{
+    char peer[TERN_PEER_ID_TEXT];
+    json_list list = {out, false};
+    tern_buf_printf(out, "{\"peer\":\"%s\",\"agent\":",
+                    tern_peer_id_text(&node->swarm->net.self, peer));
+    json_string(out, node->agent);
+    tern_buf_printf(out, ",\"addrs\":[");
+    tern_node_addresses(node, add_addr, &list);
+    return tern_buf_printf(out, "]}\n");
+}
+
+bool tern_node_page(tern_node *node, char *out, size_t cap)
+{
+    tern_multiaddr *const *addrs;
+    size_t n = tern_swarm_addresses(tern_node_net(node), &addrs);
+    for (size_t i = 0; node->page != NULL && i < n; i++) {
+        tern_endpoint e;
+        uint32_t transport;
+        tern_ma_part part;
+        char text[TERN_ENDPOINT_TEXT];
+        if (tern_ma_find(addrs[i], TERN_MA_WS, &part) &&
+            tern_ma_endpoint(addrs[i], &e, &transport)) {
+            snprintf(out, cap, "http://%s/", tern_endpoint_text(text, &e));
+            return true;
+        }
+    }
+    return false;
+}
