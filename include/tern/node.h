@@ -110,6 +110,9 @@ TERN_API const tern_key *tern_node_key(const tern_node *node);
  * of the address as bound, with /p2p. Errors: MALFORMED, UNSUPPORTED, ADDRINUSE, ACCESS, UNREACHABLE. */
 TERN_API int tern_node_listen(tern_node *node, const char *addr, char *bound, size_t cap,
                               tern_error *reterr);
+/* Announces this address (without /p2p) instead of those listened on; may be called several times.
+ * MALFORMED, NOMEM. */
+TERN_API int tern_node_announce(tern_node *node, const char *addr, tern_error *reterr);
 /* Calls fn with each address that others may dial us at, with /p2p (unspecified IPs expanded). */
 TERN_API void tern_node_addresses(tern_node *node, void (*fn)(void *arg, const char *addr),
                                   void *arg);
@@ -175,6 +178,9 @@ typedef struct tern_feature {
 } tern_feature;
 /* The table of what this build supports; returns its length. */
 TERN_API size_t tern_features(const tern_feature **ret);
+
+/* The name of the transport that would dial an address; NULL if this build has none. */
+TERN_API const char *tern_transport_for(const tern_multiaddr *addr);
 
 typedef struct tern_stats {
     size_t size; /* set by the caller: sizeof(tern_stats) */

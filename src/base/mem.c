@@ -43,7 +43,7 @@ void *tern_malloc(size_t n)
 
 void *tern_calloc(size_t count, size_t n)
 {
-    if (refused()) {
+    if (refused() || (n != 0 && count > SIZE_MAX / n)) {
         return NULL;
     }
     return count == 0 || n == 0 ? counted(calloc(1, 1)) : counted(calloc(count, n));

@@ -1,6 +1,6 @@
-/* DER (X.690), as far as keys need it: a cursor that takes one element after the other. Definite and minimal
- * lengths that fit the bytes at hand, one-byte tags, no recursion, no allocation: what a peer sent is
- * checked here before OpenSSL sees a number of it. */
+/* DER (X.690), as far as keys need it: a cursor that takes one element after the other. Definite
+ * and minimal lengths that fit the bytes at hand, one-byte tags, no recursion, no allocation: what
+ * a peer sent is checked here before OpenSSL sees a number of it. */
 #ifndef TERN_CRYPTO_DER_H
 #define TERN_CRYPTO_DER_H
 
@@ -8,12 +8,12 @@
 
 enum { TERN_DER_INTEGER = 0x02, TERN_DER_BIT_STRING = 0x03, TERN_DER_SEQUENCE = 0x30 };
 
-/* Takes the element at the start of *in, which must have this tag, and steps over it; *ret_body is its
- * content. False, with *in as it was, when it is malformed or has another tag. */
+/* Takes the element at the start of *in, which must have this tag, and steps over it; *ret_body is
+ * its content. False, with *in as it was, when it is malformed or has another tag. */
 bool tern_der_take(tern_span *in, uint8_t tag, tern_span *ret_body);
 
-/* Takes an INTEGER that is not negative, minimally encoded; *ret is its magnitude without leading zeros
- * (empty for zero). */
+/* Takes an INTEGER that is not negative, minimally encoded; *ret is its magnitude without leading
+ * zeros (empty for zero). */
 bool tern_der_take_uint(tern_span *in, tern_span *ret);
 
 /* The number of significant bits of a magnitude as tern_der_take_uint gives it. */

@@ -1,4 +1,5 @@
-/* Signed envelopes and the peer record that travels in one: see crypto/envelope.h (libp2p RFC 0002, 0003).
+/* Signed envelopes and the peer record that travels in one: see crypto/envelope.h (libp2p RFC 0002,
+ * 0003).
  *
  *     Envelope:    1 PublicKey | 2 payload type | 3 payload | 5 signature
  *     signed:      length domain | length payload type | length payload
@@ -11,7 +12,8 @@
 #include "codec/protobuf.h"
 #include "codec/varint.h"
 
-/* The two forms of a peer record in use: of go and js, which everyone reads, and of RFC 0003 (rust). */
+/* The two forms of a peer record in use: of go and js, which everyone reads, and of RFC 0003
+ * (rust). */
 static const struct record_form {
     const char *domain;
     tern_span type;
@@ -182,7 +184,8 @@ int tern_peer_record_seal(const tern_key *key, uint64_t seq, tern_multiaddr *con
     return code;
 }
 
-/* An AddressInfo message: appends its address if we know its parts. Only NOMEM and MALFORMED fail. */
+/* An AddressInfo message: appends its address if we know its parts. Only NOMEM and MALFORMED fail.
+ */
 static int take_address(tern_span message, tern_peer_record *r, size_t cap)
 {
     tern_span bytes = {NULL, 0};
@@ -207,7 +210,8 @@ static int take_address(tern_span message, tern_peer_record *r, size_t cap)
     return 0;
 }
 
-/* The addresses are counted first, so that their table is allocated once and no larger than needed. */
+/* The addresses are counted first, so that their table is allocated once and no larger than needed.
+ */
 static int count_addresses(tern_span payload, size_t *ret)
 {
     *ret = 0;

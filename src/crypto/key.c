@@ -1,10 +1,11 @@
-/* Identity keys: the protobuf forms, the reference count, and the way to the kind that does the work. See
- * tern/key.h and crypto/key.h for the contract (libp2p specs, peer-ids).
+/* Identity keys: the protobuf forms, the reference count, and the way to the kind that does the
+ * work. See tern/key.h and crypto/key.h for the contract (libp2p specs, peer-ids).
  *
  *     PublicKey, PrivateKey:  08 type | 12 length Data
  *
- * Ids hash these bytes, so they are written in exactly this form, with the type even when it is 0. They are
- * read in either order, each field once, nothing else. OpenSSL's error queue is left as it was found. */
+ * Ids hash these bytes, so they are written in exactly this form, with the type even when it is 0.
+ * They are read in either order, each field once, nothing else. OpenSSL's error queue is left as it
+ * was found. */
 #include "crypto/key.h"
 
 #include <openssl/err.h>
@@ -38,7 +39,8 @@ static size_t put_head(uint8_t *out, const tern_key_kind *kind, size_t data_n)
     return 3 + tern_varint_put(out + 3, data_n);
 }
 
-static int parse(const uint8_t *bytes, size_t n, const tern_key_kind **ret_kind, tern_span *ret_data)
+static int parse(const uint8_t *bytes, size_t n, const tern_key_kind **ret_kind,
+                 tern_span *ret_data)
 {
     uint64_t type = 0;
     bool has_type = false, has_data = false;
@@ -231,7 +233,8 @@ ssize_t tern_key_private(const tern_key *key, uint8_t *out, size_t cap)
     if (key->secret == NULL) {
         return TERN_E_STATE;
     }
-    /* The Data's length decides the length of what stands before it, so the Data is written first. */
+    /* The Data's length decides the length of what stands before it, so the Data is written first.
+     */
     uint8_t head[3 + TERN_VARINT_MAX];
     ERR_set_mark();
     ssize_t n = key->kind->write_private(key, out, cap);

@@ -1,8 +1,9 @@
-/* ECDSA identity keys on P-256; P-384 and P-521, which go-libp2p also knows, are read and used alike. Data:
- * SubjectPublicKeyInfo; private is SEC1's ECPrivateKey with the curve's name. Signatures: DER over SHA-256.
+/* ECDSA identity keys on P-256; P-384 and P-521, which go-libp2p also knows, are read and used
+ * alike. Data: SubjectPublicKeyInfo; private is SEC1's ECPrivateKey with the curve's name.
+ * Signatures: DER over SHA-256.
  *
- * With a named curve and an uncompressed point, the only form that libp2p peers write, the DER around the
- * point is constant: it is compared, not parsed.
+ * With a named curve and an uncompressed point, the only form that libp2p peers write, the DER
+ * around the point is constant: it is compared, not parsed.
  *
  *     prefix of the curve | 04 | x | y */
 #include <openssl/core_names.h>
@@ -14,7 +15,8 @@
 
 enum { POINT_MAX = 133 };
 
-/* SEQUENCE { SEQUENCE { id-ecPublicKey, curve }, BIT STRING { point } }, up to the point (RFC 5480). */
+/* SEQUENCE { SEQUENCE { id-ecPublicKey, curve }, BIT STRING { point } }, up to the point (RFC
+ * 5480). */
 static const struct curve {
     const char *group; /* OpenSSL's name */
     size_t prefix_n, point_n;
@@ -23,9 +25,8 @@ static const struct curve {
     {"prime256v1", 26, 65, {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
                             0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
                             0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00}},
-    {"secp384r1", 23, 97, {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
-                           0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-                           0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00}},
+    {"secp384r1", 23, 97, {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+                           0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00}},
     {"secp521r1", 25, 133, {0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
                             0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
                             0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00}},

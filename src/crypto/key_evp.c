@@ -9,7 +9,8 @@ ssize_t tern_evp_sign_sha256(EVP_PKEY *pkey, const tern_span *v, unsigned n, uin
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     size_t need = 0;
     ssize_t result = TERN_E_CRYPTO;
-    bool ok = ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1;
+    bool ok =
+        ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1;
     for (unsigned i = 0; ok && i < n; i++) {
         ok = EVP_DigestSignUpdate(ctx, v[i].data, v[i].len) == 1;
     }

@@ -6,15 +6,16 @@
 
 #include "base/bytes.h"
 
-/* Signs or verifies the spans' SHA-256 in the key's default scheme (ECDSA in DER, RSA PKCS#1 v1.5). Signing
- * returns the length, TERN_E_TOO_LARGE or TERN_E_CRYPTO; verifying 0 or TERN_E_SIGNATURE. */
+/* Signs or verifies the spans' SHA-256 in the key's default scheme (ECDSA in DER, RSA PKCS#1 v1.5).
+ * Signing returns the length, TERN_E_TOO_LARGE or TERN_E_CRYPTO; verifying 0 or TERN_E_SIGNATURE.
+ */
 ssize_t tern_evp_sign_sha256(EVP_PKEY *pkey, const tern_span *v, unsigned n, uint8_t *out,
                              size_t cap);
 int tern_evp_verify_sha256(EVP_PKEY *pkey, const tern_span *v, unsigned n, const uint8_t *sig,
                            size_t sig_n);
 
-/* SubjectPublicKeyInfo, and the type's own private form (PKCS#1, SEC1). The length, TERN_E_TOO_LARGE or
- * TERN_E_CRYPTO. */
+/* SubjectPublicKeyInfo, and the type's own private form (PKCS#1, SEC1). The length,
+ * TERN_E_TOO_LARGE or TERN_E_CRYPTO. */
 ssize_t tern_evp_write_public(const EVP_PKEY *pkey, uint8_t *out, size_t cap);
 ssize_t tern_evp_write_private(const EVP_PKEY *pkey, uint8_t *out, size_t cap);
 

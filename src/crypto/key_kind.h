@@ -1,10 +1,12 @@
-/* Inside crypto/: what a type of identity key provides, and the key itself. One file implements one kind;
- * key.c has the only list of them.
+/* Inside crypto/: what a type of identity key provides, and the key itself. One file implements one
+ * kind; key.c has the only list of them.
  *
- *     tern_key | PublicKey protobuf: 08 type 12 length Data | SHA-256 of it, unless the id carries it whole |
+ *     tern_key | PublicKey protobuf: 08 type 12 length Data | SHA-256 of it, unless the id carries
+ * it whole |
  *
- * A public key is just these bytes (about 64 for Ed25519; one is held by every connection): OpenSSL's
- * objects are made for a verification and freed after it. A private key keeps its secret ready. */
+ * A public key is just these bytes (about 64 for Ed25519; one is held by every connection):
+ * OpenSSL's objects are made for a verification and freed after it. A private key keeps its secret
+ * ready. */
 #ifndef TERN_CRYPTO_KEY_KIND_H
 #define TERN_CRYPTO_KEY_KIND_H
 
@@ -15,9 +17,9 @@ enum {
     TERN_KEY_ID_INLINE_MAX = 42      /* longest protobuf that a peer id carries whole (peer-ids) */
 };
 
-/* All errors are those that tern/key.h names. `data` is the Data field of libp2p's protobuf; `ret_public`
- * has room for TERN_KEY_PUBLIC_DATA_MAX and gets the public Data in its one canonical form, whose length
- * is returned. */
+/* All errors are those that tern/key.h names. `data` is the Data field of libp2p's protobuf;
+ * `ret_public` has room for TERN_KEY_PUBLIC_DATA_MAX and gets the public Data in its one canonical
+ * form, whose length is returned. */
 typedef struct tern_key_kind {
     tern_key_type type;
     const char *name;

@@ -1,5 +1,6 @@
-/* Identity keys from PEM files as openssl and ssh-keygen write them: PKCS#8, SEC1 and PKCS#1, unencrypted.
- * OpenSSL reads the text; the key then goes through its kind's own checks like any private key.
+/* Identity keys from PEM files as openssl and ssh-keygen write them: PKCS#8, SEC1 and PKCS#1,
+ * unencrypted. OpenSSL reads the text; the key then goes through its kind's own checks like any
+ * private key.
  *
  *     PEM -> EVP_PKEY -> Data of libp2p's PrivateKey -> tern_key */
 #include <openssl/bn.h>
@@ -74,8 +75,7 @@ static int from_pkey(const EVP_PKEY *pkey, tern_key **ret)
         return TERN_E_NOMEM;
     }
     ssize_t n = convert(pkey, &kind, data);
-    int code = n < 0 ? (int)n
-                     : tern_key_from_private_data(kind, (tern_span){data, (size_t)n}, ret);
+    int code = n < 0 ? (int)n : tern_key_from_private_data(kind, (tern_span){data, (size_t)n}, ret);
     tern_wipe(data, TERN_KEY_PB_MAX);
     tern_free(data);
     return code;

@@ -1,8 +1,8 @@
-/* RSA identity keys of 2048 to 8192 bits. Data: SubjectPublicKeyInfo (RFC 3279, rsaEncryption); private is
- * PKCS#1's RSAPrivateKey. Signatures: PKCS#1 v1.5 over SHA-256.
+/* RSA identity keys of 2048 to 8192 bits. Data: SubjectPublicKeyInfo (RFC 3279, rsaEncryption);
+ * private is PKCS#1's RSAPrivateKey. Signatures: PKCS#1 v1.5 over SHA-256.
  *
- * A peer's key costs time by its length and its exponent, so both are bounded from the DER before OpenSSL
- * gets a number: a modulus of tens of thousands of bits would stop the loop for seconds. */
+ * A peer's key costs time by its length and its exponent, so both are bounded from the DER before
+ * OpenSSL gets a number: a modulus of tens of thousands of bits would stop the loop for seconds. */
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
@@ -32,7 +32,8 @@ static int take_numbers(tern_span *body, tern_span *ret_n, tern_span *ret_e)
         return TERN_E_TOO_LARGE;
     }
     if (e_bits < 2 || (e.data[e.len - 1] & 1) == 0 || (n.data[n.len - 1] & 1) == 0) {
-        return TERN_E_MALFORMED; /* an exponent of 0 or 1 signs nothing; both are odd by construction */
+        return TERN_E_MALFORMED; /* an exponent of 0 or 1 signs nothing; both are odd by
+                                    construction */
     }
     *ret_n = n;
     *ret_e = e;
@@ -97,7 +98,8 @@ static EVP_PKEY *public_pkey(tern_span data)
     return pkey;
 }
 
-/* The public data, after a signature showed that both halves belong together. */
+/* The public data, after a signature showed that both halves belong together. OpenSSL checks its own
+ * shortcut through the primes each time, so a key that signs once signs always. */
 static ssize_t check_pair(EVP_PKEY *pkey, uint8_t *ret_public)
 {
     const tern_span probe = {(const uint8_t *)"tern", 4};

@@ -1,9 +1,9 @@
 /* secp256k1 identity keys, on libsecp256k1. Data: the compressed point (33 bytes; 65 are read and
- * compressed); private is the 32-byte scalar. Signatures: ECDSA over SHA-256 in DER, nonces by RFC 6979,
- * low s; a high s is accepted (libp2p does not forbid it).
+ * compressed); private is the 32-byte scalar. Signatures: ECDSA over SHA-256 in DER, nonces by RFC
+ * 6979, low s; a high s is accepted (libp2p does not forbid it).
  *
- * Reading and verifying use the library's static context. Signing needs one with tables blinded by fresh
- * randomness; it is made for each signature, so that the process holds no shared state. */
+ * Reading and verifying use the library's static context. Signing needs one with tables blinded by
+ * fresh randomness; it is made for each signature, so that the process holds no shared state. */
 #include <secp256k1.h>
 #include <secp256k1_preallocated.h>
 

@@ -90,7 +90,9 @@ static void check_signing(const tern_key *pair, const tern_key *key)
     }
     assert_int_equal(tern_key_verify(key, &whole, 1, sig, (size_t)n + 1), TERN_E_SIGNATURE);
     assert_int_equal(tern_key_sign(pair, v, 3, sig, 10), TERN_E_TOO_LARGE);
-    assert_int_equal(tern_key_sign(key, v, 3, sig, sizeof sig), TERN_E_STATE);
+    if (!tern_key_has_private(key)) {
+        assert_int_equal(tern_key_sign(key, v, 3, sig, sizeof sig), TERN_E_STATE);
+    }
 
     /* Nothing is a message too. */
     n = tern_key_sign(pair, NULL, 0, sig, sizeof sig);
@@ -150,7 +152,8 @@ static void types_unknown(void **state)
     assert_string_equal(tern_key_type_name((tern_key_type)4), "unknown");
 }
 
-/* The signatures of the Noise exchange between the two fixed identities: Ed25519 is deterministic. */
+/* The signatures of the Noise exchange between the two fixed identities: Ed25519 is deterministic.
+ */
 static void ed25519_noise_signatures(void **state)
 {
     (void)state;
@@ -158,6 +161,9 @@ static void ed25519_noise_signatures(void **state)
         {KEY1_PRIVATE, "7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13",
          "4695b9061d4513c39d09742ba3d1d3afa851b3996f5dcc9f5dd8c80975f25b05"
          "0aed2961f3f16c14392ebf4fc5c8da3354182a5afc4577faa66c2b21f794190e"},
+        {KEY2_PRIVATE, "7b0d47d93427f8311160781c7c733fd89f88970aef490d8aa0ee19a4cb8a1b14",
+         "227aedf280b53bf3d503ef258a296a8ccd5b15ea6d1bf3e0075831d6abb566f1"
+         "382de6c0ff79af9d44baddb0a79a3da55a87b1cffcb444c3abe206cbdf36f906"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint8_t point[32], want[64], sig[64];
@@ -222,7 +228,8 @@ static void ecdsa_curves(void **state)
     }
 }
 
-/* A long secp256k1 point, fields in the other order, padded varints: the key is kept in its one form. */
+/* A long secp256k1 point, fields in the other order, padded varints: the key is kept in its one
+ * form. */
 static void canonical_form(void **state)
 {
     (void)state;
@@ -298,8 +305,8 @@ static void ed25519_off_curve(void **state)
     (void)state;
     static const uint8_t sig[64] = {1};
     const tern_span m = {(const uint8_t *)"m", 1};
-    tern_key *key = public_key(
-        "080112200200000000000000000000000000000000000000000000000000000000000000");
+    tern_key *key =
+        public_key("080112200200000000000000000000000000000000000000000000000000000000000000");
     assert_int_equal(tern_key_verify(key, &m, 1, sig, sizeof sig), TERN_E_SIGNATURE);
     tern_key_unref(key);
 }

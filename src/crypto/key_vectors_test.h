@@ -11,12 +11,15 @@
 #define ED_PRIVATE  "08011240" ED_SEED ED_POINT
 #define SECP_PUBLIC "08021221037777e994e452c21604f91de093ce415f5432f701dd8cd1a7a6fea0e630bfca99"
 
-/* The project's first test identity: seed 00 01 .. 1f. */
+/* The project's test identities: seeds 00 01 .. 1f and 20 21 .. 3f. */
 #define KEY1_PRIVATE                                                                               \
     "08011240000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"                     \
     "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
+#define KEY2_PRIVATE                                                                               \
+    "08011240202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"                     \
+    "29acbae141bccaf0b22e1a94d34d0bc7361e526d0bfe12c89794bc9322966dd7"
 
-/* libp2p specs, peer-ids: the test vectors. */
+/* libp2p specs, peer-ids: the test vectors (without RSA), and the first test identity. */
 static const struct key_vector {
     tern_key_type type;
     const char *private_pb, *public_pb, *id;

@@ -1,4 +1,5 @@
-/* Peer ids: multihashes of public keys and their text forms. See tern/peer_id.h (libp2p specs, peer-ids).
+/* Peer ids: multihashes of public keys and their text forms. See tern/peer_id.h (libp2p specs,
+ * peer-ids).
  *
  *     multihash:  00 length PublicKey (at most 42 bytes)  |  12 20 SHA-256 (32 bytes)
  *     text (a):   base58btc of the multihash, "12D3KooW..." "16Uiu2HA..." "Qm..."
@@ -46,7 +47,8 @@ int tern_peer_id_from_bytes(tern_peer_id *ret, const uint8_t *bytes, size_t n)
         return TERN_E_UNSUPPORTED;
     }
     if (!take_varint(&in, &length) || length != in.len || length == 0 ||
-        length > (code == HASH_IDENTITY ? INLINE_MAX : 32) || (code == HASH_SHA256 && length != 32)) {
+        length > (code == HASH_IDENTITY ? INLINE_MAX : 32) ||
+        (code == HASH_SHA256 && length != 32)) {
         return TERN_E_MALFORMED;
     }
     memset(ret, 0, sizeof *ret);

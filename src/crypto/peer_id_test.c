@@ -89,8 +89,8 @@ static const struct bad_bytes {
     {"padded length", "12a000" SHA, TERN_E_MALFORMED},
     {"length of nine bytes and more", "12ffffffffffffffffffff" SHA, TERN_E_MALFORMED},
     {"length 2^62", "00808080808080808040", TERN_E_MALFORMED},
-    {"sha2-256 of 31 bytes",
-     "121f362c312e155f4f7290b67f5cd094a22a0a4fbf20efd8c287934419350d36f7", TERN_E_MALFORMED},
+    {"sha2-256 of 31 bytes", "121f362c312e155f4f7290b67f5cd094a22a0a4fbf20efd8c287934419350d36f7",
+     TERN_E_MALFORMED},
     {"sha2-256 of 33 bytes", "122100" SHA, TERN_E_MALFORMED},
     {"sha2-256 with a byte more", "1220" SHA "00", TERN_E_MALFORMED},
     {"sha2-512", "1340" SHA SHA, TERN_E_UNSUPPORTED},
@@ -169,10 +169,8 @@ static void no_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_forms),
-        cmocka_unit_test(same_id_in_two_texts),
-        cmocka_unit_test(bytes_refused),
-        cmocka_unit_test(text_refused),
+        cmocka_unit_test(text_forms),    cmocka_unit_test(same_id_in_two_texts),
+        cmocka_unit_test(bytes_refused), cmocka_unit_test(text_refused),
         cmocka_unit_test(no_id),
     };
     return TERN_TEST_MAIN(tests);

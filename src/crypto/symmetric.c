@@ -1,8 +1,8 @@
 /* The primitives of Noise, on OpenSSL 3: see crypto/symmetric.h for the contract.
  *
- * OpenSSL looks an algorithm up by name each time one is used implicitly, which costs more than a small
- * message. The five that we need are therefore fetched by the first caller and kept for the process; an
- * AEAD context gets its key once, after that a message sets only the nonce.
+ * OpenSSL looks an algorithm up by name each time one is used implicitly, which costs more than a
+ * small message. The five that we need are therefore fetched by the first caller and kept for the
+ * process; an AEAD context gets its key once, after that a message sets only the nonce.
  *
  *     seal:  ad, span | span | span  ->  out: ciphertext ‖ tag
  *     open:  ad, p: ciphertext ‖ tag ->  p: plaintext ‖ (tag, stale)
@@ -42,7 +42,8 @@ static void algorithms_free(struct algorithms *a)
     OPENSSL_free(a);
 }
 
-/* NULL when memory is short; the next caller tries again. Two threads may both fetch: one set is kept. */
+/* NULL when memory is short; the next caller tries again. Two threads may both fetch: one set is
+ * kept. */
 static const struct algorithms *algorithms_get(void)
 {
     struct algorithms *a = atomic_load_explicit(&fetched, memory_order_acquire);
@@ -81,7 +82,8 @@ tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY])
         return NULL;
     }
     c->ctx = EVP_CIPHER_CTX_new();
-    if (c->ctx == NULL || EVP_CipherInit_ex(c->ctx, a->chacha20_poly1305, NULL, key, NULL, 1) != 1) {
+    if (c->ctx == NULL ||
+        EVP_CipherInit_ex(c->ctx, a->chacha20_poly1305, NULL, key, NULL, 1) != 1) {
         tern_aead_free(c);
         return NULL;
     }
@@ -108,8 +110,7 @@ static bool aead_start(tern_aead *c, const uint8_t *nonce, tern_span ad, int sea
 static bool aead_run(tern_aead *c, uint8_t *out, const uint8_t *in, size_t n)
 {
     int written = 0;
-    return n == 0 ||
-           (n <= INT_MAX && EVP_CipherUpdate(c->ctx, out, &written, in, (int)n) == 1);
+    return n == 0 || (n <= INT_MAX && EVP_CipherUpdate(c->ctx, out, &written, in, (int)n) == 1);
 }
 
 int tern_aead_seal(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad,
@@ -230,8 +231,7 @@ int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsig
     };
     const struct algorithms *a = algorithms_get();
     EVP_MAC_CTX *ctx = a != NULL ? EVP_MAC_CTX_new(a->hmac) : NULL;
-    bool ok =
-        ctx != NULL && EVP_MAC_init(ctx, key_n > 0 ? key : no_key, key_n, params) == 1;
+    bool ok = ctx != NULL && EVP_MAC_init(ctx, key_n > 0 ? key : no_key, key_n, params) == 1;
     for (unsigned i = 0; ok && i < n; i++) {
         ok = EVP_MAC_update(ctx, v[i].data, v[i].len) == 1;
     }
@@ -241,7 +241,8 @@ int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsig
     return ok ? 0 : TERN_E_CRYPTO;
 }
 
-/* The expansion of RFC 5869, section 2.3: block i is the HMAC of block i - 1, info and the byte i. */
+/* The expansion of RFC 5869, section 2.3: block i is the HMAC of block i - 1, info and the byte i.
+ */
 static int expand(const uint8_t *prk, tern_span info, uint8_t *out, size_t n)
 {
     uint8_t block[TERN_SHA256];

@@ -1,4 +1,5 @@
-/* The primitives against their RFCs' vectors and against each other; wrong tags, keys and points. */
+/* The primitives against their RFCs' vectors and against each other; wrong tags, keys and points.
+ */
 #include "base/test.h"
 
 #include <tern/error.h>
@@ -271,7 +272,8 @@ static void hkdf_vectors(void **state)
     assert_int_equal(tern_hkdf(s, none, none, most, sizeof most), TERN_E_INVALID);
 }
 
-/* Chaining key 00..1f without input: the Split of Noise. The outputs may replace the chaining key. */
+/* Chaining key 00..1f without input: the Split of Noise. The outputs may replace the chaining key.
+ */
 static void hkdf2_of_noise(void **state)
 {
     (void)state;

@@ -1,4 +1,6 @@
 /* Dialling, listening and addresses through the public API: texts in, requests to the swarm. */
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 #include "host/host.h"
@@ -169,6 +171,20 @@ int tern_node_listen(tern_node *node, const char *text, char *bound, size_t cap,
     tern_multiaddr_unref(at);
     tern_identify_push(node->identify);
     return 0;
+}
+
+int tern_node_announce(tern_node *node, const char *text, tern_error *reterr)
+{
+    tern_error error;
+    tern_multiaddr *addr = tern_multiaddr_parse(text, &error);
+    if (addr == NULL) {
+        return tern_fail(reterr, error.code, error.layer, "%s", error.text);
+    }
+    tern_multiaddr *bare = tern_ma_without_p2p(addr);
+    int code = bare != NULL ? tern_swarm_announce(node->swarm, bare) : TERN_E_NOMEM;
+    tern_multiaddr_unref(bare);
+    tern_multiaddr_unref(addr);
+    return code == 0 ? 0 : tern_fail(reterr, code, "host", "%s", tern_code_text(code));
 }
 
 void tern_node_addresses(tern_node *node, void (*fn)(void *arg, const char *addr), void *arg)

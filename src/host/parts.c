@@ -32,3 +32,13 @@ size_t tern_features(const tern_feature **ret)
     *ret = features;
     return sizeof features / sizeof *features;
 }
+
+const char *tern_transport_for(const tern_multiaddr *addr)
+{
+    for (size_t i = 0; tern_parts_transports[i] != NULL; i++) {
+        if (tern_parts_transports[i]->dials(addr)) {
+            return tern_parts_transports[i]->name;
+        }
+    }
+    return NULL;
+}

@@ -205,8 +205,10 @@ static void test_crash_silences(void **state)
     memset(na, 0, sizeof na);
     memset(nb, 0, sizeof nb);
     for (unsigned i = 0; i < COUNT; i++) {
-        tern_timer_start(i % 3 == 0 ? b : a, &na[i].timer, start + (i * 37) % 50, on_timer);
         tern_timer_start(b, &nb[i].timer, start + (i * 13) % 50, on_timer);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        tern_timer_start(i % 3 == 0 ? b : a, &na[i].timer, start + (i * 37) % 50, on_timer);
     }
     struct note posted = {0}, deferred = {.sim = sim};
     tern_loop_post(a, on_post, &posted);

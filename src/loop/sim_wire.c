@@ -151,6 +151,10 @@ static void on_arrival(tern_timer *timer)
     struct sim_packet *p = TERN_CONTAINER(timer, struct sim_packet, timer);
     struct sim_host *host = p->inside;
     tern_sim *sim = p->sim;
+    if (timer->at > sim->sched.now) { /* no memory in the heap made it early */
+        tern_timer_start(&sim->net, timer, timer->at, on_arrival);
+        return;
+    }
     tern_list_remove(&p->link);
     sim->stats.events++;
     if (host == NULL) {

@@ -22,6 +22,8 @@ enum {
     QUERIES_MAX = 256,
     TRY_MS = 2000, /* of the first try at each server; c-ares doubles it for the next */
     TRIES = 3,
+    UDP_SIZE =
+        1232,      /* of an answer that no network cuts in pieces (EDNS); longer ones come by TCP */
     CLASS_IN = 1,  /* RFC 1035, section 3.2.4 */
     TYPE_TXT = 16, /* RFC 1035, section 3.2.2 */
 };
@@ -319,13 +321,15 @@ static int open_channel(tern_uv *u)
     }
     d->u = u;
     tern_list_init(&d->sockets);
-    struct ares_options options = {.timeout = TRY_MS, .tries = TRIES};
+    struct ares_options options = {.timeout = TRY_MS, .tries = TRIES, .ednspsz = UDP_SIZE};
+    options.flags = ARES_FLAG_EDNS;
     options.sock_state_cb = on_socket_state;
     options.sock_state_cb_data = d;
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status == ARES_SUCCESS) {
         status = ares_init_options(&d->channel, &options,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
+                                       ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB);
         if (status != ARES_SUCCESS) {
             ares_library_cleanup();
         }
@@ -338,17 +342,41 @@ static int open_channel(tern_uv *u)
     return 0;
 }
 
-int tern_uv_dns_start(tern_dns *dns, const char *name)
+/* The loop's channel, made if need be. */
+static int get_channel(tern_uv *u, tern_uv_dns **ret)
 {
-    tern_uv *u = tern_uv_of(dns->op.loop);
+    int rc = 0;
     if (u->state != TERN_UV_OPEN) {
         return TERN_E_STATE;
     }
-    int rc = u->dns != NULL ? 0 : open_channel(u);
+    if (u->dns == NULL) {
+        rc = open_channel(u);
+    }
+    *ret = u->dns;
+    return rc;
+}
+
+int tern_loop_set_name_servers(tern_loop *loop, const char *list)
+{
+    tern_uv_dns *d;
+    int rc = get_channel(tern_uv_of(loop), &d);
     if (rc < 0) {
         return rc;
     }
-    tern_uv_dns *d = u->dns;
+    int status = ares_set_servers_ports_csv(d->channel, list);
+    if (status == ARES_SUCCESS) {
+        return 0;
+    }
+    return status == ARES_ENOMEM ? TERN_E_NOMEM : TERN_E_INVALID;
+}
+
+int tern_uv_dns_start(tern_dns *dns, const char *name)
+{
+    tern_uv_dns *d;
+    int rc = get_channel(tern_uv_of(dns->op.loop), &d);
+    if (rc < 0) {
+        return rc;
+    }
     if (d->queries >= QUERIES_MAX) {
         return TERN_E_LIMIT;
     }

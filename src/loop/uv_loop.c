@@ -42,6 +42,8 @@ void tern_uv_leave(tern_uv *u)
     u->inside--;
 }
 
+static void on_timer(uv_timer_t *timer);
+
 /* libuv counts whole milliseconds of the same clock; rounding up keeps the timer from being early.
  */
 static void arm(tern_uv *u)
@@ -58,7 +60,7 @@ static void arm(tern_uv *u)
     uint64_t at = next / TERN_MS + (next % TERN_MS != 0);
     uv_update_time(u->uv);
     uint64_t now = uv_now(u->uv);
-    uv_timer_start(&u->timer, u->timer.timer_cb, at > now ? at - now : 0, 0);
+    uv_timer_start(&u->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -382,7 +384,6 @@ static int open_handles(tern_uv *u)
     uv_check_init(u->uv, &u->check);
     uv_idle_init(u->uv, &u->idle);
     u->async.data = u->timer.data = u->prepare.data = u->check.data = u->idle.data = u;
-    u->timer.timer_cb = on_timer;
     uv_prepare_start(&u->prepare, on_prepare);
     uv_check_start(&u->check, on_check);
     uv_unref((uv_handle_t *)&u->async);

@@ -40,7 +40,7 @@ typedef struct uv_tcp_socket {
     tern_deferred failed; /* reports `code` of a dial that failed at once */
     int fd;
     int interest; /* what poll watches */
-    int code;
+    int code;     /* why a dial failed at once, 0 otherwise */
     bool connecting;
     bool reading;
     bool ended;  /* the peer's FIN was read */
@@ -66,7 +66,7 @@ static void watch(uv_tcp_socket *t, bool lazy)
     if (t->closed || t->handling) {
         return;
     }
-    if (!t->broken) {
+    if (!t->broken && t->code == 0) {
         if (t->reading && !t->ended && !t->connecting) {
             want |= UV_READABLE;
         }

@@ -32,6 +32,10 @@ static void close_streams(yamux_conn *conn, const tern_error *why)
         tern_list_remove(&yamux_of(y)->link);
         tern_stream_finish(&yamux_of(y)->base, &each);
     }
+    tern_list *l;
+    while ((l = tern_list_pop(&conn->draining)) != NULL) {
+        tern_stream_finish(&TERN_CONTAINER(l, yamux_stream, link)->base, &each);
+    }
 }
 
 /* No frame means anything from here on. */
@@ -228,9 +232,14 @@ yamux_stream *yamux_stream_new(yamux_conn *conn)
 void yamux_stream_done(yamux_stream *s)
 {
     tern_error why;
-    tern_fail(&why, TERN_OK, "yamux", "both sides ended the stream");
     tern_list_remove(&s->link);
-    tern_stream_finish(&s->base, &why);
+    s->draining = tern_stream_kept(&s->base) > 0;
+    if (s->draining) {
+        tern_list_push(&s->conn->draining, &s->link);
+    } else {
+        tern_fail(&why, TERN_OK, "yamux", "both sides ended the stream");
+        tern_stream_finish(&s->base, &why);
+    }
     yamux_want_turn(s->conn);
 }
 
@@ -279,6 +288,7 @@ static tern_conn *yamux_make(tern_net *net, tern_stream *lower, bool client,
     tern_deferred_init(&conn->turn, yamux_turn);
     tern_list_init(&conn->blocked);
     tern_list_init(&conn->lingering);
+    tern_list_init(&conn->draining);
     return &conn->base;
 }
 

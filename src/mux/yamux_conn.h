@@ -20,6 +20,7 @@ typedef struct yamux_conn {
     tern_timer timer;    /* keep-alive, lingering streams, or the end of a close */
     tern_list blocked;   /* streams that wait for room in the lower stream, first come first */
     tern_list lingering; /* streams done on our side, oldest first */
+    tern_list draining;  /* streams that both sides ended, with bytes that the owner has not taken */
     unsigned attached : 1;
     unsigned over : 1; /* no frame goes in or out any more but what is in core.out */
 } yamux_conn;
@@ -28,9 +29,10 @@ typedef struct yamux_stream {
     tern_stream base;
     yamux_conn *conn;
     tern_yamux_stream y;
-    tern_list link;        /* in blocked or lingering */
+    tern_list link;        /* in blocked, lingering or draining */
     uint64_t linger_until; /* 0 = does not linger */
     uint32_t lingered;     /* bytes dropped meanwhile */
+    bool draining;
 } yamux_stream;
 
 static inline yamux_stream *yamux_of(tern_yamux_stream *y)
@@ -49,7 +51,7 @@ void yamux_conn_fail(yamux_conn *conn, const tern_error *why);
 void yamux_conn_wind_down(yamux_conn *conn, const tern_error *why);
 /* Sets the timer to the next deadline. */
 void yamux_conn_rearm(yamux_conn *conn);
-/* Both halves of a stream ended. */
+/* Both halves of a stream ended: it finishes when its owner took all bytes. */
 void yamux_stream_done(yamux_stream *s);
 
 /* --- yamux_recv.c --- */

@@ -230,11 +230,14 @@ static void stream_consumed(tern_stream *base, size_t n)
     yamux_conn *conn = s->conn;
     tern_yamux_core_consumed(&conn->core, &s->y, n, tern_loop_now(conn->base.loop));
     yamux_want_turn(conn);
+    if (s->draining && tern_stream_kept(base) == 0) {
+        yamux_stream_done(s);
+    }
     if (s->linger_until == 0) {
         return;
     }
     s->lingered += (uint32_t)n;
-    if (s->lingered > YAMUX_LINGER_BYTES) {
+    if (s->lingered > YAMUX_LINGER_BYTES && s->y.live) {
         tern_yamux_core_reset(&conn->core, &s->y, 0);
         yamux_stream_done(s);
     }

@@ -64,6 +64,45 @@ static void add_expanded(tern_swarm *swarm, const tern_multiaddr *addr)
     }
 }
 
+static void collect(tern_swarm *swarm)
+{
+    for (size_t i = 0; i < swarm->announced_count; i++) {
+        add(swarm, tern_multiaddr_ref(swarm->announced[i]));
+    }
+    if (swarm->announced_count > 0) {
+        return;
+    }
+    for (tern_list *l = swarm->listeners.next; l != &swarm->listeners; l = l->next) {
+        add_expanded(swarm, TERN_CONTAINER(l, tern_swarm_listener, link)->listener->addr);
+    }
+}
+
+int tern_swarm_announce(tern_swarm *swarm, const tern_multiaddr *addr)
+{
+    if (swarm->announced_count == ADDRS_MAX) {
+        return TERN_E_LIMIT;
+    }
+    tern_multiaddr **grown = tern_realloc(
+        swarm->announced, (swarm->announced_count + 1) * sizeof(tern_multiaddr *));
+    if (grown == NULL) {
+        return TERN_E_NOMEM;
+    }
+    swarm->announced = grown;
+    swarm->announced[swarm->announced_count++] = tern_multiaddr_ref(addr);
+    tern_swarm_forget_addresses(swarm);
+    return 0;
+}
+
+void tern_swarm_forget_announced(tern_swarm *swarm)
+{
+    for (size_t i = 0; i < swarm->announced_count; i++) {
+        tern_multiaddr_unref(swarm->announced[i]);
+    }
+    tern_free(swarm->announced);
+    swarm->announced = NULL;
+    swarm->announced_count = 0;
+}
+
 size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret)
 {
     tern_swarm *swarm = tern_swarm_of(net);
@@ -72,9 +111,8 @@ size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret)
         tern_swarm_forget_addresses(swarm);
         swarm->addrs = tern_calloc(ADDRS_MAX, sizeof(tern_multiaddr *));
         swarm->addrs_until = now + TERN_SEC;
-        for (tern_list *l = swarm->listeners.next;
-             swarm->addrs != NULL && l != &swarm->listeners; l = l->next) {
-            add_expanded(swarm, TERN_CONTAINER(l, tern_swarm_listener, link)->listener->addr);
+        if (swarm->addrs != NULL) {
+            collect(swarm);
         }
     }
     *ret = swarm->addrs;

@@ -59,6 +59,7 @@ void tern_swarm_free(tern_swarm *swarm)
     tern_timer_stop(&swarm->stop_timer);
     tern_deferred_cancel(&swarm->stopped);
     tern_swarm_forget_addresses(swarm);
+    tern_swarm_forget_announced(swarm);
     tern_peerstore_free(&swarm->store);
     tern_map_free(&swarm->peers);
     tern_map_free(&swarm->blocks);

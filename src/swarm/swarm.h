@@ -73,6 +73,8 @@ struct tern_swarm {
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
     uint64_t addrs_until; /* the cache's age */
+    tern_multiaddr **announced; /* given by the owner: they replace what is listened on */
+    size_t announced_count;
     tern_timer stop_timer;
     tern_deferred stopped;
     bool stopping;
@@ -148,6 +150,9 @@ size_t tern_swarm_protocols(tern_net *net, const char *const **ret);
 /* Our listening addresses, unspecified ones expanded to the machine's own; cached for a second. */
 size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret);
 void tern_swarm_forget_addresses(tern_swarm *swarm);
+/* Announces addr instead of the listening ones; a reference is taken. TERN_E_NOMEM, TERN_E_LIMIT. */
+int tern_swarm_announce(tern_swarm *swarm, const tern_multiaddr *addr);
+void tern_swarm_forget_announced(tern_swarm *swarm);
 
 static inline tern_swarm *tern_swarm_of(tern_net *net)
 {

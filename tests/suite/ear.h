@@ -1,8 +1,9 @@
-/* The owner of a stream in tests: writes down what it hears, and fails the test when an event breaks the
- * contract (tern/stream.h): an event inside a call of the owner's own, after on_closed, out of order.
+/* The owner of a stream in tests: writes down what it hears, and fails the test when an event
+ * breaks the contract (tern/stream.h): an event inside a call of the owner's own, after on_closed,
+ * out of order.
  *
- * Header only, so that every suite and unit test can have it. Calls into the stream go through EAR(...),
- * which guards them. */
+ * Header only, so that every suite and unit test can have it. Calls into the stream go through
+ * EAR(...), which guards them. */
 #ifndef TERN_TESTS_EAR_H
 #define TERN_TESTS_EAR_H
 
@@ -14,12 +15,11 @@
 typedef struct ear {
     tern_stream *s; /* NULL once closed, or before ear_take */
     tern_buf got;
-    size_t take;      /* most bytes taken an event; SIZE_MAX = all */
-    bool resume;      /* go on after a partial take */
+    size_t take; /* most bytes taken an event; SIZE_MAX = all */
     unsigned rooms, closed;
     bool ended, busy;
     tern_error why;
-    struct ear *next; /* hand the stream over to this one in the first on_data */
+    struct ear *next;              /* hand the stream over to this one in the first on_data */
     void (*then)(struct ear *ear); /* called at the end of every on_data, with s set */
 } ear;
 
@@ -52,8 +52,6 @@ static inline size_t ear_on_data(void *owner, tern_stream *s, uint8_t *data, siz
     if (e->next != NULL) {
         e->s = NULL;
         ear_take(e->next, s);
-    } else if (k < n && e->resume) {
-        EAR(e, tern_stream_resume(s));
     }
     if (e->then != NULL) {
         e->then(e);

@@ -1,5 +1,5 @@
-/* The conformance suite of the stream contract (tern/stream.h, core/stream.h) runs over makers of connected
- * pairs. A new kind of stream is one maker and one line in the list of streams.c. */
+/* The conformance suite of the stream contract (tern/stream.h, core/stream.h) runs over makers of
+ * connected pairs. A new kind of stream is one maker and one line in the list of streams_test.c. */
 #ifndef TERN_TESTS_STREAMS_H
 #define TERN_TESTS_STREAMS_H
 
@@ -8,19 +8,23 @@
 
 typedef struct tern_stream_maker {
     const char *name;
-    /* Makes a pair on `loop`, a host of `sim` (which it may run until the pair is ready). Returns what
-     * finish needs; never NULL. Fails the test on any error. */
+    /* Makes a pair on `loop`, a host of `sim` (which it may run until the pair is ready). Returns
+     * what finish needs; never NULL. Fails the test on any error. */
     void *(*make)(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, tern_stream **ret_b);
     /* After both streams are gone: closes what is around them; the sim runs once more after it. */
     void (*finish)(void *world);
-    size_t bulk;     /* bytes for the bulk tests; 0 = 1 MiB */
-    bool wire_codes; /* a reset's code reaches the peer */
+    size_t bulk;      /* bytes for the bulk tests; 0 = 1 MiB */
+    bool wire_codes;  /* a reset's code reaches the peer */
     bool stop_resets; /* stop tells the peer, whose stream then ends by a reset (QUIC's kind) */
 } tern_stream_maker;
+
+/* Runs it as a cmocka group; how many tests failed. */
+int tern_suite_streams(const tern_stream_maker *maker);
 
 extern const tern_stream_maker tern_stream_maker_memory;       /* streams/memory */
 extern const tern_stream_maker tern_stream_maker_memory_bytes; /* one byte an event */
 extern const tern_stream_maker tern_stream_maker_noise;        /* secure/noise over memory */
-extern const tern_stream_maker tern_stream_maker_noise_bytes;  /* one byte an event, a small window */
+extern const tern_stream_maker
+    tern_stream_maker_noise_bytes; /* one byte an event, a small window */
 
 #endif

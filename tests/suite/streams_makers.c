@@ -1,5 +1,5 @@
 /* Makers of the streams that need no socket: memory pairs, and Noise over them. */
-#include "streams.h"
+#include "suite/streams.h"
 
 #include "base/test.h"
 #include "secure/noise.h"

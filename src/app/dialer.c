@@ -1,0 +1,110 @@
+/* What the commands that dial have in common: a node without listeners, one dial, a way out. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+
+void app_node_options(const app_options *o, tern_key *key, const tern_node_events *events,
+                      void *owner, tern_options *ret)
+{
+    tern_options_init(ret);
+    ret->key = key;
+    ret->events = events;
+    ret->owner = owner;
+    ret->security = o->security;
+    ret->muxer = o->muxer;
+    ret->max_connections = (uint32_t)o->max_connections;
+    ret->max_pending = (uint32_t)o->max_pending;
+    ret->max_streams = (uint32_t)o->max_streams;
+    if (o->per_ip_given) {
+        ret->max_connections_per_ip =
+            o->max_connections_per_ip == 0 ? -1 : (int32_t)o->max_connections_per_ip;
+    }
+}
+
+void app_finish(app_dial *d, int status)
+{
+    if (!d->finished) {
+        d->finished = true;
+        d->status = status;
+        tern_node_stop(d->node);
+    }
+}
+
+static void on_signal(void *arg, int signal)
+{
+    app_dial *d = arg;
+    (void)signal;
+    app_finish(d, d->conn != NULL ? d->status : APP_FAILED);
+}
+
+static void dialled(void *owner, tern_conn *conn, const tern_error *error,
+                    const tern_dial_report *reports, size_t report_count)
+{
+    app_dial *d = owner;
+    if (d->finished) {
+        return;
+    }
+    if (conn == NULL) {
+        app_say_error(d->o->args.items[0], error);
+        for (size_t i = 0; report_count > 1 && i < report_count; i++) {
+            app_say_error(tern_multiaddr_text(reports[i].addr), &reports[i].error);
+        }
+        app_finish(d, APP_FAILED);
+        return;
+    }
+    d->conn = conn;
+    d->connected = tern_node_now(d->node);
+    if (d->on_conn != NULL) {
+        d->on_conn(d);
+    }
+}
+
+static void on_disconnected(void *owner, tern_node *node, tern_conn *conn, const tern_error *why)
+{
+    app_dial *d = owner;
+    (void)node;
+    if (conn == d->conn) {
+        d->conn = NULL;
+        if (!d->finished) {
+            app_say_error("the connection ended", why);
+            app_finish(d, APP_FAILED);
+        }
+    }
+}
+
+int app_dial_run(app_dial *d, const tern_node_events *extra)
+{
+    tern_node_events events = extra != NULL ? *extra : (tern_node_events){0};
+    tern_options options;
+    tern_error error;
+    tern_key *key = NULL;
+    if (d->o->args.count != 1) {
+        return app_usage_error(d->o->command, "wants one multiaddr");
+    }
+    if (app_identity(d->o, &key) != APP_OK) {
+        return APP_FAILED;
+    }
+    events.on_disconnected = on_disconnected;
+    app_node_options(d->o, key, &events, d, &options);
+    int code = tern_node_new(&options, &d->node, &error);
+    tern_key_unref(key);
+    if (code != 0) {
+        app_say_error("the node cannot start", &error);
+        return code == TERN_E_UNSUPPORTED ? APP_USAGE : APP_FAILED;
+    }
+    d->started = tern_node_now(d->node);
+    code = tern_node_dial(d->node, d->o->args.items, 1, (uint32_t)(d->o->timeout * 1000), false,
+                          dialled, d, &error);
+    if (code != 0) {
+        app_say_error(d->o->args.items[0], &error);
+        tern_node_free(d->node);
+        return code == TERN_E_MALFORMED || code == TERN_E_UNSUPPORTED || code == TERN_E_INVALID
+                   ? APP_USAGE
+                   : APP_FAILED;
+    }
+    tern_node_on_signal(d->node, on_signal, d);
+    tern_node_run(d->node);
+    tern_node_free(d->node);
+    return d->status;
+}

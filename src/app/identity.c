@@ -1,0 +1,140 @@
+/* Key files and the data folder. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/app.h"
+
+enum { KEY_FILE_MAX = 32768 };
+
+static void wipe(void *p, size_t n)
+{
+    volatile unsigned char *bytes = p;
+    while (n-- > 0) {
+        *bytes++ = 0;
+    }
+}
+
+/* The whole file into buf; its length, or -1 after a line. */
+static ssize_t read_whole(const char *path, unsigned char *buf, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        app_error("%s: %s", path, strerror(errno));
+        return -1;
+    }
+    size_t len = 0;
+    ssize_t n = 1;
+    while (n > 0 && len < cap) {
+        n = read(fd, buf + len, cap - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    if (n < 0 || len == cap) {
+        app_error("%s: %s", path, n < 0 ? strerror(errno) : "too large for a key");
+        return -1;
+    }
+    return (ssize_t)len;
+}
+
+int app_read_key(const char *path, tern_key **ret)
+{
+    unsigned char bytes[KEY_FILE_MAX];
+    ssize_t n = read_whole(path, bytes, sizeof bytes);
+    if (n < 0) {
+        return APP_FAILED;
+    }
+    bool pem = n > 11 && memcmp(bytes, "-----BEGIN ", 11) == 0;
+    int code = pem ? tern_key_from_pem((const char *)bytes, (size_t)n, ret)
+                   : tern_key_from_private(bytes, (size_t)n, ret);
+    wipe(bytes, sizeof bytes);
+    if (code != 0) {
+        app_error("%s is no private key (libp2p protobuf or PEM): %s", path,
+                  tern_code_text(code));
+        return APP_FAILED;
+    }
+    return APP_OK;
+}
+
+int app_write_key(const char *path, const tern_key *key)
+{
+    unsigned char bytes[KEY_FILE_MAX];
+    ssize_t n = tern_key_private(key, bytes, sizeof bytes);
+    int fd = n < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write(fd, bytes, (size_t)n) == n && fsync(fd) == 0;
+    int error = errno;
+    wipe(bytes, sizeof bytes);
+    if (fd >= 0 && close(fd) != 0) {
+        ok = false;
+    }
+    if (!ok) {
+        app_error("%s: %s", path, n < 0 ? "the key cannot be written" : strerror(error));
+        return APP_FAILED;
+    }
+    return APP_OK;
+}
+
+/* mkdir -p, new folders with mode 0700. */
+static int make_folders(char *path)
+{
+    for (char *p = path + 1;; p++) {
+        if (*p == '/' || *p == '\0') {
+            char was = *p;
+            *p = '\0';
+            if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+                app_error("%s: %s", path, strerror(errno));
+                return APP_FAILED;
+            }
+            *p = was;
+            if (was == '\0') {
+                return APP_OK;
+            }
+        }
+    }
+}
+
+static int data_folder(const app_options *o, char *out, size_t cap)
+{
+    const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    int n;
+    if (o->data != NULL) {
+        n = snprintf(out, cap, "%s", o->data);
+    } else if (xdg != NULL && xdg[0] == '/') {
+        n = snprintf(out, cap, "%s/tern", xdg);
+    } else {
+        n = snprintf(out, cap, "%s/.local/share/tern", home != NULL ? home : ".");
+    }
+    if (n <= 0 || (size_t)n >= cap) {
+        app_error("the data folder's name is empty or too long");
+        return APP_FAILED;
+    }
+    return make_folders(out);
+}
+
+int app_identity(const app_options *o, tern_key **ret)
+{
+    char folder[2048], path[2100];
+    bool keeps = strcmp(o->command, "run") == 0 || o->data != NULL;
+    if (o->key != NULL) {
+        return app_read_key(o->key, ret);
+    }
+    if (keeps) {
+        if (data_folder(o, folder, sizeof folder) != APP_OK) {
+            return APP_FAILED;
+        }
+        snprintf(path, sizeof path, "%s/identity.key", folder);
+        if (access(path, F_OK) == 0) {
+            return app_read_key(path, ret);
+        }
+    }
+    int code = tern_key_generate(TERN_KEY_ED25519, ret);
+    if (code != 0) {
+        app_error("no key can be made: %s", tern_code_text(code));
+        return APP_FAILED;
+    }
+    return keeps ? app_write_key(path, *ret) : APP_OK;
+}

@@ -1,0 +1,70 @@
+/* tern: the program. Finds the command, reads its options, runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+
+const app_command app_commands[] = {
+    {"run", "tern run [options]", "runs a node until told to stop", app_run},
+    {"ping", "tern ping MA [-c N] [-i SECONDS] [options]",
+     "connects, pings, prints each round trip and a summary", app_ping},
+    {"identify", "tern identify MA [options]",
+     "what the peer says of itself, and how we are connected", app_identify},
+    {"key", "tern key new|show [--type TYPE] [--out FILE] [--key FILE]",
+     "makes or shows an identity", app_key},
+    {"addr", "tern addr MA", "takes a multiaddr apart, or says where it is malformed", app_addr},
+    {"features", "tern features", "the table of what this build supports", app_show_features},
+    {NULL, NULL, NULL, NULL},
+};
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "tern %s: libp2p's universal connectivity\n\nusage: tern COMMAND [options]\n\n",
+            tern_version());
+    for (const app_command *c = app_commands; c->name != NULL; c++) {
+        fprintf(to, "  %-10s %s\n", c->name, c->summary);
+    }
+    fprintf(to, "\n'tern COMMAND --help' tells a command's options; the manual is tern(1).\n");
+}
+
+static const app_command *find_command(const char *name)
+{
+    for (const app_command *c = app_commands; c->name != NULL; c++) {
+        if (strcmp(c->name, name) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return APP_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return APP_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("tern %s\n", tern_version());
+        return APP_OK;
+    }
+    const app_command *command = find_command(argv[1]);
+    if (command == NULL) {
+        app_error("there is no command '%s'; see 'tern --help'", argv[1]);
+        return APP_USAGE;
+    }
+    app_options o;
+    int status = app_parse(argc - 2, argv + 2, command, &o);
+    if (status == APP_OK && o.help) {
+        printf("%s\n  %s\n\n", command->usage, command->summary);
+        app_print_options(command->name);
+    } else if (status == APP_OK) {
+        status = command->run(&o);
+    }
+    app_options_free(&o);
+    return status;
+}

@@ -1,0 +1,346 @@
+/* The command line and the config file: one table of options for all commands, each with the commands that
+ * take it, the kind of its value and its line of help. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app.h"
+
+enum kind { FLAG, COUNT_UP, ON_OFF, STRING, LIST, SECONDS, NUMBER };
+
+typedef struct option {
+    const char *name;     /* with its dashes */
+    enum kind kind;
+    size_t field;         /* offset in app_options */
+    const char *value;    /* how help shows the value */
+    const char *commands; /* blank-separated; "*" = all */
+    const char *help;
+} option;
+
+#define FIELD(name) offsetof(app_options, name)
+#define DIALS "ping identify"
+
+static const option options[] = {
+    {"--listen", LIST, FIELD(listen), "MA", "run",
+     "listens there (repeatable; default: all transports on port 4001 where free)"},
+    {"--announce", LIST, FIELD(announce), "MA", "run",
+     "announces this address instead of those listened on (repeatable)"},
+    {"--bootstrap", LIST, FIELD(bootstrap), "MA", "run",
+     "connects to this peer at start (repeatable)"},
+    {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
+     "the identity (libp2p private key or PEM)"},
+    {"--data", STRING, FIELD(data), "DIR", "run " DIALS,
+     "where the node keeps its identity (run: default under the XDG data folder)"},
+    {"--page", ON_OFF, FIELD(page), "on|off", "run", "serves the web page on the TCP port (on)"},
+    {"--page-dir", STRING, FIELD(page_dir), "DIR", "run", "the folder of the page's files"},
+    {"--metrics", ON_OFF, FIELD(metrics), "on|off", "run",
+     "serves /metrics on the TCP port to loopback (on)"},
+    {"--metrics-public", FLAG, FIELD(metrics_public), NULL, "run", "serves /metrics to everybody"},
+    {"--duration", SECONDS, FIELD(duration), "SECONDS", "run", "stops by itself after that time"},
+    {"--max-connections", NUMBER, FIELD(max_connections), "N", "run",
+     "most connections in all (1024)"},
+    {"--max-connections-per-ip", NUMBER, FIELD(max_connections_per_ip), "N", "run",
+     "most incoming ones from one IPv4 address or IPv6 /56 (8; 0 lifts it)"},
+    {"--max-pending", NUMBER, FIELD(max_pending), "N", "run",
+     "most incoming connections not secured yet (64)"},
+    {"--max-streams", NUMBER, FIELD(max_streams), "N", "run",
+     "most incoming streams of one connection (256)"},
+    {"--config", STRING, FIELD(config), "FILE", "run",
+     "reads options from a file, one 'name value' a line; the command line wins"},
+    {"-c", NUMBER, FIELD(count), "N", "ping", "so many pings (5)"},
+    {"-i", SECONDS, FIELD(interval), "SECONDS", "ping", "time between pings (1)"},
+    {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
+    {"--security", STRING, FIELD(security), "noise", "run " DIALS, "offers only this security"},
+    {"--muxer", STRING, FIELD(muxer), "yamux", "run " DIALS, "offers only this muxer"},
+    {"--type", STRING, FIELD(type), "TYPE", "key",
+     "ed25519 (default), secp256k1, ecdsa or rsa"},
+    {"--out", STRING, FIELD(out), "FILE", "key", "where the new key goes (mode 0600)"},
+    {"--json", FLAG, FIELD(json), NULL, "*", "prints one JSON object a line"},
+    {"--log", STRING, FIELD(log), "LEVEL[,room=LEVEL...]", "*",
+     "error, warn (default), info, debug or trace, on stderr"},
+    {"-v", COUNT_UP, FIELD(verbose), NULL, "*", "logs more; repeatable"},
+    {"--help", FLAG, FIELD(help), NULL, "*", "this text"},
+};
+
+enum { OPTION_COUNT = sizeof options / sizeof *options };
+
+int app_usage_error(const char *command, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "tern %s: ", command);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "; see 'tern %s --help'\n", command);
+    va_end(args);
+    return APP_USAGE;
+}
+
+static bool takes(const option *o, const char *command)
+{
+    size_t n = strlen(command);
+    const char *p = o->commands;
+    if (strcmp(p, "*") == 0) {
+        return true;
+    }
+    while ((p = strstr(p, command)) != NULL) {
+        if ((p == o->commands || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0')) {
+            return true;
+        }
+        p += n;
+    }
+    return false;
+}
+
+void app_print_options(const char *command)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const option *o = &options[i];
+        char left[64];
+        if (takes(o, command)) {
+            snprintf(left, sizeof left, "%s %s", o->name, o->value != NULL ? o->value : "");
+            printf("  %-34s %s\n", left, o->help);
+        }
+    }
+}
+
+static const option *find_option(const char *name, const char *command)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (strcmp(options[i].name, name) == 0 && takes(&options[i], command)) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+static int set_number(const char *command, const option *o, void *field, const char *value)
+{
+    char *end;
+    errno = 0;
+    if (o->kind == SECONDS) {
+        double seconds = strtod(value, &end);
+        if (end == value || *end != '\0' || errno != 0 || !(seconds >= 0 && seconds <= 1e9)) {
+            return app_usage_error(command, "%s wants seconds, not '%s'", o->name, value);
+        }
+        *(double *)field = seconds;
+        return APP_OK;
+    }
+    long number = strtol(value, &end, 10);
+    if (end == value || *end != '\0' || errno != 0 || number < 0 || number > 1000000000) {
+        return app_usage_error(command, "%s wants a number, not '%s'", o->name, value);
+    }
+    *(long *)field = number;
+    return APP_OK;
+}
+
+static int set_list(const char *command, const option *o, app_list *list, const char *value)
+{
+    if (list->count == APP_LIST_MAX) {
+        return app_usage_error(command, "%s was given more than %d times", o->name, APP_LIST_MAX);
+    }
+    list->items[list->count++] = value;
+    return APP_OK;
+}
+
+static int set(app_options *opts, const option *o, const char *value)
+{
+    void *field = (char *)opts + o->field;
+    const char *command = opts->command;
+    switch (o->kind) {
+    case FLAG:
+        *(bool *)field = true;
+        return APP_OK;
+    case COUNT_UP:
+        ++*(int *)field;
+        return APP_OK;
+    case ON_OFF:
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
+            return app_usage_error(command, "%s wants on or off, not '%s'", o->name, value);
+        }
+        *(bool *)field = strcmp(value, "on") == 0;
+        return APP_OK;
+    case STRING:
+        *(const char **)field = value;
+        return APP_OK;
+    case LIST:
+        return set_list(command, o, field, value);
+    case SECONDS:
+    case NUMBER:
+        opts->per_ip_given |= o->field == FIELD(max_connections_per_ip);
+        return set_number(command, o, field, value);
+    }
+    return APP_USAGE;
+}
+
+static int parse_words(int argc, char **argv, app_options *o)
+{
+    bool only_args = false;
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i], *value = NULL;
+        char name[64];
+        if (only_args || word[0] != '-' || word[1] == '\0') {
+            if (o->args.count == APP_LIST_MAX) {
+                return app_usage_error(o->command, "too many arguments");
+            }
+            o->args.items[o->args.count++] = word;
+            continue;
+        }
+        if (strcmp(word, "--") == 0) {
+            only_args = true;
+            continue;
+        }
+        snprintf(name, sizeof name, "%s", strcmp(word, "-h") == 0 ? "--help" : word);
+        char *equals = word[1] == '-' ? strchr(name, '=') : NULL;
+        if (equals != NULL) {
+            *equals = '\0';
+            value = strchr(word, '=') + 1;
+        }
+        const option *opt = find_option(name, o->command);
+        if (opt == NULL) {
+            return app_usage_error(o->command, "there is no option '%s'", name);
+        }
+        bool wants = opt->kind != FLAG && opt->kind != COUNT_UP;
+        if (!wants && value != NULL) {
+            return app_usage_error(o->command, "%s takes no value", name);
+        }
+        if (wants && value == NULL) {
+            if (i + 1 == argc) {
+                return app_usage_error(o->command, "%s wants a value", name);
+            }
+            value = argv[++i];
+        }
+        int status = set(o, opt, value);
+        if (status != APP_OK) {
+            return status;
+        }
+    }
+    return APP_OK;
+}
+
+/* ---- the config file ---- */
+
+static char *read_text(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    char *text = calloc(1, 65537);
+    if (f == NULL || text == NULL || fread(text, 1, 65537, f) > 65536) {
+        app_error("%s cannot be read, or is larger than 64 KiB", path);
+        free(text);
+        text = NULL;
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return text;
+}
+
+static char *trim(char *s)
+{
+    s += strspn(s, " \t\r");
+    size_t n = strlen(s);
+    while (n > 0 && strchr(" \t\r", s[n - 1]) != NULL) {
+        s[--n] = '\0';
+    }
+    return s;
+}
+
+static int parse_line(app_options *o, char *line, int number)
+{
+    char name[64];
+    char *value = line + strcspn(line, " \t=");
+    if (*value != '\0') {
+        *value++ = '\0';
+        value = trim(value);
+        value = trim(value + (*value == '='));
+    }
+    snprintf(name, sizeof name, "--%s", line);
+    const option *opt = find_option(name, o->command);
+    bool wants = opt != NULL && opt->kind != FLAG && opt->kind != COUNT_UP;
+    if (opt == NULL || opt->field == FIELD(config) || opt->field == FIELD(help)) {
+        return app_usage_error(o->command, "%s:%d: there is no option '%s'", o->config, number,
+                               line);
+    }
+    if (wants && *value == '\0') {
+        return app_usage_error(o->command, "%s:%d: %s wants a value", o->config, number, line);
+    }
+    return set(o, opt, value);
+}
+
+static int parse_config(app_options *o)
+{
+    int number = 0;
+    char *next = o->config_text = read_text(o->config);
+    if (next == NULL) {
+        return APP_USAGE;
+    }
+    while (next != NULL) {
+        char *line = next;
+        next = strchr(line, '\n');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        number++;
+        line = trim(line);
+        if (*line != '\0' && *line != '#') {
+            int status = parse_line(o, line, number);
+            if (status != APP_OK) {
+                return status;
+            }
+        }
+    }
+    return APP_OK;
+}
+
+static void set_defaults(app_options *o, const char *command)
+{
+    memset(o, 0, sizeof *o);
+    o->command = command;
+    o->timeout = 15;
+    o->interval = 1;
+    o->count = 5;
+    o->page = o->metrics = true;
+}
+
+static int set_log(const app_options *o)
+{
+    static const char *const levels[] = {"warn", "info", "debug", "trace"};
+    int most = o->verbose > 3 ? 3 : o->verbose;
+    if (tern_log_set_levels(o->log != NULL ? o->log : levels[most]) != 0) {
+        return app_usage_error(o->command, "'%s' is no log level", o->log);
+    }
+    return APP_OK;
+}
+
+/* Read twice when there is a config file: once to find it, then over it, so the command line wins. Lists
+ * of the command line replace the file's. */
+int app_parse(int argc, char **argv, const app_command *command, app_options *ret)
+{
+    set_defaults(ret, command->name);
+    int status = parse_words(argc, argv, ret);
+    if (status == APP_OK && ret->config != NULL) {
+        app_options given = *ret;
+        set_defaults(ret, command->name);
+        ret->config = given.config;
+        status = parse_config(ret);
+        if (status == APP_OK) {
+            app_list *lists[][2] = {{&ret->listen, &given.listen},
+                                    {&ret->announce, &given.announce},
+                                    {&ret->bootstrap, &given.bootstrap}};
+            for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+                if (lists[i][1]->count > 0) {
+                    lists[i][0]->count = 0;
+                }
+            }
+            ret->verbose = 0;
+            status = parse_words(argc, argv, ret);
+        }
+    }
+    return status == APP_OK ? set_log(ret) : status;
+}
+
+void app_options_free(app_options *o)
+{
+    free(o->config_text);
+}

@@ -1,0 +1,309 @@
+/* tern run: a node until told to stop. Events go to stdout, with --json one object a line; commands come in on
+ * stdin as JSON lines (command.c). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/run.h"
+
+enum { PORT = 4001, ADDR_MAX = 2300 };
+
+static void add_address(void *arg, const char *addr)
+{
+    json_array_append_new(arg, json_string(addr));
+}
+
+static void say_listening(run_command *r)
+{
+    char peer[TERN_PEER_ID_TEXT], page[128];
+    tern_peer_id id;
+    json_t *addrs = json_array();
+    tern_node_peer_id(r->node, &id);
+    tern_node_addresses(r->node, add_address, addrs);
+    bool has_page = tern_node_page(r->node, page, sizeof page);
+    if (r->o->json) {
+        app_emit(json_pack("{s:s, s:s, s:o, s:s?}", "event", "listening", "peer",
+                           tern_peer_id_text(&id, peer), "addrs", addrs, "page",
+                           has_page ? page : NULL));
+        return;
+    }
+    printf("peer %s\n", tern_peer_id_text(&id, peer));
+    for (size_t i = 0; i < json_array_size(addrs); i++) {
+        printf("listening on %s\n", json_string_value(json_array_get(addrs, i)));
+    }
+    if (has_page) {
+        printf("page at %s\n", page);
+    }
+    fflush(stdout);
+    json_decref(addrs);
+}
+
+static void say_conn(run_command *r, const char *event, const tern_conn *conn,
+                     const tern_error *why)
+{
+    const tern_conn_facts *f = tern_conn_get_facts(conn);
+    if (r->o->json) {
+        json_t *o = json_pack("{s:s}", "event", event);
+        app_add_facts(o, f);
+        if (why != NULL) {
+            json_object_set_new(o, "reason", json_string(why->text));
+        }
+        app_emit(o);
+        return;
+    }
+    char peer[TERN_PEER_ID_TEXT];
+    app_peer_text(f, peer);
+    printf("%s %s %s %s (%s, %s, %s)%s%s\n", event, f->inbound ? "from" : "to", peer,
+           tern_multiaddr_text(f->remote), f->transport, f->security, f->muxer,
+           why != NULL ? ": " : "", why != NULL ? why->text : "");
+    fflush(stdout);
+}
+
+static void on_connected(void *owner, tern_node *node, tern_conn *conn)
+{
+    (void)node;
+    say_conn(owner, "connected", conn, NULL);
+}
+
+static void on_disconnected(void *owner, tern_node *node, tern_conn *conn, const tern_error *why)
+{
+    (void)node;
+    say_conn(owner, "disconnected", conn, why);
+}
+
+static void on_identified(void *owner, tern_node *node, tern_conn *conn,
+                          const tern_identified *what)
+{
+    run_command *r = owner;
+    const tern_conn_facts *f = tern_conn_get_facts(conn);
+    (void)node;
+    if (!r->o->json) {
+        return;
+    }
+    json_t *addrs = json_array();
+    for (size_t i = 0; i < what->addr_count; i++) {
+        add_address(addrs, tern_multiaddr_text(what->addrs[i]));
+    }
+    json_t *o = json_pack("{s:s}", "event", "identified");
+    json_t *agent = app_strings(&what->agent, 1);
+    app_add_peer(o, "peer", &f->peer);
+    json_object_set(o, "agent", json_array_get(agent, 0));
+    json_decref(agent);
+    json_object_set_new(o, "protocols", app_strings(what->protocols, what->protocol_count));
+    json_object_set_new(o, "addrs", addrs);
+    json_object_set_new(o, "observed",
+                        what->observed != NULL ? json_string(tern_multiaddr_text(what->observed))
+                                               : json_null());
+    app_emit(o);
+}
+
+static void on_signal(void *arg, int signal)
+{
+    run_command *r = arg;
+    (void)signal;
+    tern_node_stop(r->node);
+}
+
+static void on_duration(void *arg)
+{
+    run_command *r = arg;
+    tern_node_stop(r->node);
+}
+
+/* ---- listening ---- */
+
+/* "/ip4/1.2.3.4/tcp/0" and "/ip4/1.2.3.4/tcp/0/ws" mean one free port for both: once a port was picked for
+ * an ip, later zeros of that ip become it. */
+static void share_port(const app_list *listen, char bound[][ADDR_MAX], size_t i, char *out)
+{
+    const char *text = listen->items[i];
+    const char *zero = strstr(text, "/tcp/0");
+    snprintf(out, ADDR_MAX, "%s", text);
+    if (zero == NULL || (zero[6] != '\0' && zero[6] != '/')) {
+        return;
+    }
+    size_t front = (size_t)(zero - text) + 5;
+    for (size_t k = 0; k < i; k++) {
+        const char *other = listen->items[k];
+        if (strncmp(other, text, front) == 0 && other[front] == '0' &&
+            (other[front + 1] == '\0' || other[front + 1] == '/')) {
+            long port = strtol(bound[k] + front, NULL, 10);
+            snprintf(out, ADDR_MAX, "%.*s%ld%s", (int)front, text, port, zero + 6);
+            return;
+        }
+    }
+}
+
+static int listen_all(run_command *r, const app_list *listen)
+{
+    static char bound[APP_LIST_MAX][ADDR_MAX];
+    for (size_t i = 0; i < listen->count; i++) {
+        char text[ADDR_MAX];
+        tern_error error;
+        share_port(listen, bound, i, text);
+        int code = tern_node_listen(r->node, text, bound[i], ADDR_MAX, &error);
+        if (code != 0) {
+            app_say_error(listen->items[i], &error);
+            return code == TERN_E_MALFORMED || code == TERN_E_UNSUPPORTED ? APP_USAGE : APP_FAILED;
+        }
+    }
+    return APP_OK;
+}
+
+/* Without --listen: every transport on port 4001 where it is free, else on another; IPv6 where the machine
+ * has it. */
+static int listen_default(run_command *r)
+{
+    char bound[ADDR_MAX], text[64];
+    tern_error error;
+    long port = PORT;
+    int code = tern_node_listen(r->node, "/ip4/0.0.0.0/tcp/4001", bound, sizeof bound, &error);
+    if (code == TERN_E_ADDRINUSE) {
+        code = tern_node_listen(r->node, "/ip4/0.0.0.0/tcp/0", bound, sizeof bound, &error);
+        port = strtol(bound + strlen("/ip4/0.0.0.0/tcp/"), NULL, 10);
+    }
+    if (code != 0) {
+        app_say_error("/ip4/0.0.0.0/tcp/4001", &error);
+        return APP_FAILED;
+    }
+    static const struct {
+        const char *front, *back;
+    } more[] = {{"/ip4/0.0.0.0", "/ws"}, {"/ip6/::", ""}, {"/ip6/::", "/ws"}};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        snprintf(text, sizeof text, "%s/tcp/%ld%s", more[i].front, port, more[i].back);
+        if (tern_node_listen(r->node, text, NULL, 0, &error) != 0 && i == 0) {
+            app_say_error(text, &error);
+            return APP_FAILED;
+        }
+    }
+    return APP_OK;
+}
+
+static void bootstrapped(void *owner, tern_conn *conn, const tern_error *error,
+                         const tern_dial_report *reports, size_t report_count)
+{
+    run_command *r = owner;
+    (void)reports;
+    (void)report_count;
+    if (conn == NULL && error->code != TERN_E_CANCELLED) {
+        run_say_error(r, "bootstrap", error->text);
+    }
+}
+
+static int bootstrap(run_command *r)
+{
+    for (size_t i = 0; i < r->o->bootstrap.count; i++) {
+        tern_error error;
+        if (tern_node_dial(r->node, &r->o->bootstrap.items[i], 1, 0, false, bootstrapped, r,
+                           &error) != 0) {
+            app_say_error(r->o->bootstrap.items[i], &error);
+            return APP_USAGE;
+        }
+    }
+    return APP_OK;
+}
+
+/* ---- the page ---- */
+
+/* Where the page's files are: as told, beside the program when it runs from its build folder, or where
+ * make install puts them. NULL without one. */
+static const char *page_folder(const app_options *o, char *buf, size_t cap)
+{
+    static const char *const places[] = {"../page", "../share/tern/page"};
+    if (!o->page) {
+        return NULL;
+    }
+    if (o->page_dir != NULL) {
+        return o->page_dir;
+    }
+    char self[1024];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0) {
+        return NULL;
+    }
+    self[n] = '\0';
+    *strrchr(self, '/') = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char index[2100];
+        snprintf(buf, cap, "%s/%s", self, places[i]);
+        snprintf(index, sizeof index, "%s/index.html", buf);
+        if (access(index, R_OK) == 0) {
+            return buf;
+        }
+    }
+    return NULL;
+}
+
+static int make_node(run_command *r)
+{
+    static const tern_node_events events = {.on_connected = on_connected,
+                                            .on_disconnected = on_disconnected,
+                                            .on_identified = on_identified};
+    char folder[2048];
+    tern_options options;
+    tern_error error;
+    tern_key *key = NULL;
+    if (app_identity(r->o, &key) != APP_OK) {
+        return APP_FAILED;
+    }
+    app_node_options(r->o, key, &events, r, &options);
+    options.metrics = r->o->metrics;
+    options.metrics_public = r->o->metrics_public;
+    options.page = page_folder(r->o, folder, sizeof folder);
+    if (r->o->page && options.page == NULL) {
+        fprintf(stderr, "tern: there is no page: its files were not built ('make run' does it when "
+                        "npm is there)\n");
+    }
+    int code = tern_node_new(&options, &r->node, &error);
+    tern_key_unref(key);
+    if (code != 0) {
+        app_say_error("the node cannot start", &error);
+        return code == TERN_E_UNSUPPORTED ? APP_USAGE : APP_FAILED;
+    }
+    return APP_OK;
+}
+
+static int announce_all(run_command *r)
+{
+    for (size_t i = 0; i < r->o->announce.count; i++) {
+        tern_error error;
+        if (tern_node_announce(r->node, r->o->announce.items[i], &error) != 0) {
+            app_say_error(r->o->announce.items[i], &error);
+            return APP_USAGE;
+        }
+    }
+    return APP_OK;
+}
+
+int app_run(app_options *o)
+{
+    run_command r = {.o = o};
+    if (o->args.count > 0) {
+        return app_usage_error("run", "takes no argument '%s'", o->args.items[0]);
+    }
+    int status = make_node(&r);
+    if (status != APP_OK) {
+        return status;
+    }
+    status = o->listen.count > 0 ? listen_all(&r, &o->listen) : listen_default(&r);
+    if (status == APP_OK) {
+        status = announce_all(&r);
+    }
+    if (status == APP_OK) {
+        status = bootstrap(&r);
+    }
+    if (status == APP_OK) {
+        say_listening(&r);
+        tern_node_on_signal(r.node, on_signal, &r);
+        if (o->json) {
+            tern_node_on_stdin(r.node, run_on_line, &r);
+        }
+        if (o->duration > 0) {
+            tern_node_after(r.node, (uint32_t)(o->duration * 1000), on_duration, &r);
+        }
+        tern_node_run(r.node);
+    }
+    tern_node_free(r.node);
+    return status;
+}
