@@ -59,6 +59,8 @@ typedef struct tern_net_ops {
     size_t (*protocols)(tern_net *net, const char *const **ret);
     /* Walks the live conns (of a peer, or all with NULL); *it starts at 0. */
     tern_conn *(*next_conn)(tern_net *net, const tern_peer_id *peer, size_t *it);
+    /* Whether the peer said (identify) that it speaks this protocol. */
+    bool (*speaks)(tern_net *net, const tern_peer_id *peer, const char *id);
     /* What identify learned of a conn's peer. Everything is copied. */
     void (*identified)(tern_net *net, tern_conn *conn, const struct tern_identity *identity);
 } tern_net_ops;

@@ -98,8 +98,8 @@ static EVP_PKEY *public_pkey(tern_span data)
     return pkey;
 }
 
-/* The public data, after a signature showed that both halves belong together. OpenSSL checks its own
- * shortcut through the primes each time, so a key that signs once signs always. */
+/* The public data, after a signature showed that both halves belong together. OpenSSL checks its
+ * own shortcut through the primes each time, so a key that signs once signs always. */
 static ssize_t check_pair(EVP_PKEY *pkey, uint8_t *ret_public)
 {
     const tern_span probe = {(const uint8_t *)"tern", 4};

@@ -20,7 +20,7 @@ typedef struct yamux_conn {
     tern_timer timer;    /* keep-alive, lingering streams, or the end of a close */
     tern_list blocked;   /* streams that wait for room in the lower stream, first come first */
     tern_list lingering; /* streams done on our side, oldest first */
-    tern_list draining;  /* streams that both sides ended, with bytes that the owner has not taken */
+    tern_list draining; /* streams that both sides ended, with bytes that the owner has not taken */
     unsigned attached : 1;
     unsigned over : 1; /* no frame goes in or out any more but what is in core.out */
 } yamux_conn;

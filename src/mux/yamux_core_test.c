@@ -1,5 +1,5 @@
-/* yamux_core: the vectors of the spec and of go, rust and js; every way a frame can be wrong, each with its
- * own counter; windows, budgets, keep-alive. Scripts run whole and again byte by byte. */
+/* yamux_core: the vectors of the spec and of go, rust and js; every way a frame can be wrong, each
+ * with its own counter; windows, budgets, keep-alive. Scripts run whole and again byte by byte. */
 #include "mux/yamux_core.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ typedef struct rig {
     uint64_t now;
     tern_yamux_stream streams[MAX_STREAMS];
     size_t count;
-    bool refuse; /* answer opens with a refusal */
+    bool refuse;  /* answer opens with a refusal */
     bool consume; /* take bytes at once */
     bool failed;
     char log[4096];
@@ -234,41 +234,82 @@ typedef struct script {
 } script;
 
 static const script scripts[] = {
-    {"open by update", false, "000100010000000100000000", "open 1;", "000100020000000100000000", ""},
-    {"open by data", false, "000000010000000100000005" "68656c6c6f", "open 1;",
-     "000100020000000100000000", "68656c6c6f"},
-    {"open, data and end in one frame", false, "000000050000000100000002" "6869", "open 1;end 1;",
-     "000100020000000100000000", "6869"},
-    {"open with extra credit", false, "000100010000000100000100" "000100000000000100000001",
+    {"open by update", false, "000100010000000100000000", "open 1;", "000100020000000100000000",
+     ""},
+    {"open by data", false,
+     "000000010000000100000005"
+     "68656c6c6f",
+     "open 1;", "000100020000000100000000", "68656c6c6f"},
+    {"open, data and end in one frame", false,
+     "000000050000000100000002"
+     "6869",
+     "open 1;end 1;", "000100020000000100000000", "6869"},
+    {"open with extra credit", false,
+     "000100010000000100000100"
+     "000100000000000100000001",
      "open 1;credit 1 262401;", "000100020000000100000000", ""},
     {"end, twice is once", false,
-     "000100010000000100000000" "000100040000000100000000" "000000040000000100000000",
+     "000100010000000100000000"
+     "000100040000000100000000"
+     "000000040000000100000000",
      "open 1;end 1;", "000100020000000100000000", ""},
-    {"reset", false, "000100010000000100000000" "000100080000000100000000", "open 1;reset 1 0;",
-     "000100020000000100000000", ""},
-    {"reset with a code", false, "000100010000000100000000" "000100080000000100001001",
+    {"reset", false,
+     "000100010000000100000000"
+     "000100080000000100000000",
+     "open 1;reset 1 0;", "000100020000000100000000", ""},
+    {"reset with a code", false,
+     "000100010000000100000000"
+     "000100080000000100001001",
      "open 1;reset 1 4097;", "000100020000000100000000", ""},
-    {"reset by data with a body", false, "000100010000000100000000" "000000080000000100000002" "6869",
+    {"reset by data with a body", false,
+     "000100010000000100000000"
+     "000000080000000100000002"
+     "6869",
      "open 1;reset 1 0;", "000100020000000100000000", ""},
     {"what comes after a reset is skipped", false,
-     "000100010000000100000000" "000100080000000100000000" "000000000000000100000003" "010203"
-     "000100000000000100000009" "000100080000000100000000" "000100040000000100000000"
+     "000100010000000100000000"
+     "000100080000000100000000"
+     "000000000000000100000003"
+     "010203"
+     "000100000000000100000009"
+     "000100080000000100000000"
+     "000100040000000100000000"
      "000100010000000300000000",
-     "open 1;reset 1 0;open 3;", "000100020000000100000000" "000100020000000300000000", ""},
-    {"ping and GoAway", false, "000200010000000000000007" "000300000000000000000000", "leaving 0;",
-     "000200020000000000000007", ""},
+     "open 1;reset 1 0;open 3;",
+     "000100020000000100000000"
+     "000100020000000300000000",
+     ""},
+    {"ping and GoAway", false,
+     "000200010000000000000007"
+     "000300000000000000000000",
+     "leaving 0;", "000200020000000000000007", ""},
     {"GoAway with a code", true, "000300000000000000000002", "leaving 2;", "", ""},
-    {"no opens after GoAway", true, "000300000000000000000000" "000000010000000200000001" "aa",
+    {"no opens after GoAway", true,
+     "000300000000000000000000"
+     "000000010000000200000001"
+     "aa",
      "leaving 0;", "000100080000000200001001", ""},
-    {"opened and reset in one frame", false, "000100090000000100000000" "000100010000000300000000",
+    {"opened and reset in one frame", false,
+     "000100090000000100000000"
+     "000100010000000300000000",
      "open 3;", "000100020000000300000000", ""},
     {"a lazy opener's ids come out of order", false,
-     "000000010000000500000001" "01" "000000010000000100000001" "02" "000000010000000300000001" "03",
+     "000000010000000500000001"
+     "01"
+     "000000010000000100000001"
+     "02"
+     "000000010000000300000001"
+     "03",
      "open 5;open 1;open 3;",
-     "000100020000000500000000" "000100020000000100000000" "000100020000000300000000", "010203"},
+     "000100020000000500000000"
+     "000100020000000100000000"
+     "000100020000000300000000",
+     "010203"},
     {"an answer to a ping nobody sent is ignored", true, "000200020000000000000007", "", "", ""},
-    {"empty data", false, "000100010000000100000000" "000000000000000100000000", "open 1;",
-     "000100020000000100000000", ""},
+    {"empty data", false,
+     "000100010000000100000000"
+     "000000000000000100000000",
+     "open 1;", "000100020000000100000000", ""},
 };
 
 static void run_script(const script *t, size_t chunk)
@@ -320,7 +361,10 @@ static const bad bads[] = {
     {"ping without question", "000200000000000000000001", COUNTER(yamux_bad_flags)},
     {"ping both ways", "000200030000000000000001", COUNTER(yamux_bad_flags)},
     {"ping that ends", "000200050000000000000001", COUNTER(yamux_bad_flags)},
-    {"data after the end", "000100040000000100000000" "000000000000000100000001" "00",
+    {"data after the end",
+     "000100040000000100000000"
+     "000000000000000100000001"
+     "00",
      COUNTER(yamux_bad_flags)},
     {"ping on a stream", "000200010000000100000001", COUNTER(yamux_bad_stream)},
     {"GoAway on a stream", "000300000000000100000000", COUNTER(yamux_bad_stream)},
@@ -329,10 +373,14 @@ static const bad bads[] = {
     {"open without a stream", "000100010000000000000000", COUNTER(yamux_bad_stream)},
     {"open with our parity", "000100010000000300000000", COUNTER(yamux_bad_stream)},
     {"open of our stream", "000100010000000100000000", COUNTER(yamux_bad_stream)},
-    {"open of a live stream", "000100010000000200000000" "000100010000000200000000",
+    {"open of a live stream",
+     "000100010000000200000000"
+     "000100010000000200000000",
      COUNTER(yamux_bad_stream)},
     {"open of a used stream",
-     "000100010000000200000000" "000100080000000200000000" "000100010000000200000000",
+     "000100010000000200000000"
+     "000100080000000200000000"
+     "000100010000000200000000",
      COUNTER(yamux_bad_stream)},
     {"data of a stream never opened", "000000000000000200000000", COUNTER(yamux_bad_stream)},
     {"reset of a stream never opened", "000100080000000200000000", COUNTER(yamux_bad_stream)},
@@ -342,11 +390,15 @@ static const bad bads[] = {
     {"open with credit that overflows", "0001000100000002ffffffff", COUNTER(yamux_window)},
     {"open with credit one too large", "0001000100000002fffc0000", COUNTER(yamux_window)},
     {"credit that overflows", "0001000000000001ffffffff", COUNTER(yamux_window)},
-    {"credit that overflows in the sum", "00010000000000017fffffff" "00010000000000018fffffff",
+    {"credit that overflows in the sum",
+     "00010000000000017fffffff"
+     "00010000000000018fffffff",
      COUNTER(yamux_window)},
     {"data beyond the window", "000000000000000100040001", COUNTER(yamux_window)},
     {"late data beyond any window",
-     "000100080000000100000000" "000000000000000101000001", COUNTER(yamux_window)},
+     "000100080000000100000000"
+     "000000000000000101000001",
+     COUNTER(yamux_window)},
 };
 
 static uint64_t all_errors(const tern_counters *n)
@@ -481,7 +533,10 @@ static void incoming_streams_are_bounded(void **state)
     feed_frame(r, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, 1, 0);
     feed_frame(r, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, 3, 0);
     sent(r);
-    feed(r, "000000010000000500000002" "6869", 100);
+    feed(r,
+         "000000010000000500000002"
+         "6869",
+         100);
     assert_sent(r, "000100080000000500001001");
     assert_int_equal(r->bytes_len, 0);
     assert_int_equal(r->counters.streams_limit, 1);
@@ -525,9 +580,14 @@ static void refused_stream_is_answered(void **state)
     (void)state;
     rig *r = rig_new(false);
     r->refuse = true;
-    feed(r, "000000050000000100000002" "6869" "000200010000000000000001", 100);
+    feed(r,
+         "000000050000000100000002"
+         "6869"
+         "000200010000000000000001",
+         100);
     assert_string_equal(r->log, "open 1;");
-    assert_sent(r, "000100080000000100000007" "000200020000000000000001");
+    assert_sent(r, "000100080000000100000007"
+                   "000200020000000000000001");
     assert_int_equal(r->bytes_len, 0);
     rig_free(r);
 }
@@ -538,7 +598,7 @@ typedef struct flood {
     const char *name;
     unsigned type, flags;
     uint32_t length;
-    bool opens; /* each frame on a new id */
+    bool opens;   /* each frame on a new id */
     size_t bound; /* so many in one instant are too many */
 } flood;
 
@@ -594,7 +654,8 @@ static void floods_end_the_session(void **state)
     }
 }
 
-/* A peer that gives back the window after each read (py) sends as many updates as we send frames. */
+/* A peer that gives back the window after each read (py) sends as many updates as we send frames.
+ */
 static void updates_that_answer_are_free(void **state)
 {
     (void)state;
@@ -764,9 +825,15 @@ static void reset_inside_a_body(void **state)
 {
     (void)state;
     rig *r = rig_new(false);
-    feed(r, "000000050000000100000005" "6869", 100);
+    feed(r,
+         "000000050000000100000005"
+         "6869",
+         100);
     tern_yamux_core_reset(&r->core, &r->streams[0], 0);
-    feed(r, "aabbcc" "000100010000000300000000", 1);
+    feed(r,
+         "aabbcc"
+         "000100010000000300000000",
+         1);
     assert_string_equal(r->log, "open 1;open 3;");
     assert_int_equal(r->bytes_len, 2);
     rig_free(r);

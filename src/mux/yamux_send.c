@@ -50,7 +50,8 @@ static void fail_broken(yamux_conn *conn)
 /* The peer's GoAway passed and no stream is left. */
 static bool peer_is_done(const yamux_conn *conn)
 {
-    return conn->core.goaway_in && !conn->over && tern_yamux_core_any(&conn->core) == NULL;
+    return conn->core.goaway_in && !conn->over && tern_yamux_core_any(&conn->core) == NULL &&
+           tern_list_empty(&conn->draining);
 }
 
 void yamux_turn(tern_deferred *d)

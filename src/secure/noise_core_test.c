@@ -1,5 +1,5 @@
-/* Noise without I/O: published and own vectors, then a forger who plays either side against a handshake
- * and twists one thing at a time. */
+/* Noise without I/O: published and own vectors, then a forger who plays either side against a
+ * handshake and twists one thing at a time. */
 #include "base/test.h"
 #include "crypto/key.h"
 #include "secure/noise_core.h"
@@ -147,9 +147,8 @@ static void core_of(tern_noise_core *c, bool initiator, const vector *v)
     tern_test_unhex(s, sizeof s, initiator ? v->static_i : v->static_r);
     tern_test_unhex(e, sizeof e, initiator ? v->ephemeral_i : v->ephemeral_r);
     tern_noise_pair pair = pair_of(s);
-    assert_int_equal(tern_noise_core_init(c, initiator,
-                                          hex_span(prologue, sizeof prologue, v->prologue), &pair,
-                                          e),
+    assert_int_equal(tern_noise_core_init(
+                         c, initiator, hex_span(prologue, sizeof prologue, v->prologue), &pair, e),
                      0);
 }
 
@@ -182,9 +181,9 @@ static void check_vector(const vector *v)
         assert_false(tern_noise_core_writes(&core[1 - m % 2]));
         assert_int_equal(tern_noise_core_write(&core[m % 2], payload, &out), 0);
         assert_hex(tern_buf_data(&out), tern_buf_len(&out), v->messages[m]);
-        assert_int_equal(tern_noise_core_read(&core[1 - m % 2], tern_buf_data(&out),
-                                              tern_buf_len(&out), &got),
-                         0);
+        assert_int_equal(
+            tern_noise_core_read(&core[1 - m % 2], tern_buf_data(&out), tern_buf_len(&out), &got),
+            0);
         assert_hex(got.data, got.len, v->payloads[m]);
         tern_buf_free(&out);
     }
@@ -404,7 +403,7 @@ static void muxer_choice(void **state)
         const char *const *initiator, *const *responder;
         const char *chosen;
     } cases[] = {
-        {ab, ab, "/a"}, {ab, ba, "/a"}, {ba, ab, "/b"}, {cb, ab, "/b"}, {ab, cb, "/b"},
+        {ab, ab, "/a"}, {ab, ba, "/a"},   {ba, ab, "/b"},   {cb, ab, "/b"},   {ab, cb, "/b"},
         {ab, c, NULL},  {ab, none, NULL}, {none, ab, NULL}, {NULL, ab, NULL}, {NULL, NULL, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -471,9 +470,8 @@ static void overhear(tern_noise_core *forger, side *victim)
 {
     tern_span payload;
     tern_buf *out = &victim->h.out;
-    assert_int_equal(tern_noise_core_read(forger, tern_buf_data(out) + 2, tern_buf_len(out) - 2,
-                                          &payload),
-                     0);
+    assert_int_equal(
+        tern_noise_core_read(forger, tern_buf_data(out) + 2, tern_buf_len(out) - 2, &payload), 0);
     tern_buf_consume(out, tern_buf_len(out));
 }
 
@@ -668,43 +666,81 @@ static void oversize(tern_buf *frame)
 }
 
 static const forgery forgeries[] = {
-    {.name = "wrong signature", .payload = wrong_signature, .code = TERN_E_SIGNATURE,
+    {.name = "wrong signature",
+     .payload = wrong_signature,
+     .code = TERN_E_SIGNATURE,
      .counter = COUNTER(noise_bad_signature)},
-    {.name = "signature over another static key", .payload = signature_of_other_key,
-     .code = TERN_E_SIGNATURE, .counter = COUNTER(noise_bad_signature)},
-    {.name = "another's identity key", .payload = other_identity, .code = TERN_E_SIGNATURE,
+    {.name = "signature over another static key",
+     .payload = signature_of_other_key,
+     .code = TERN_E_SIGNATURE,
      .counter = COUNTER(noise_bad_signature)},
-    {.name = "no signature", .payload = no_signature, .code = TERN_E_SIGNATURE,
+    {.name = "another's identity key",
+     .payload = other_identity,
+     .code = TERN_E_SIGNATURE,
      .counter = COUNTER(noise_bad_signature)},
-    {.name = "no key", .payload = no_key, .code = TERN_E_MALFORMED,
+    {.name = "no signature",
+     .payload = no_signature,
+     .code = TERN_E_SIGNATURE,
+     .counter = COUNTER(noise_bad_signature)},
+    {.name = "no key",
+     .payload = no_key,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "empty payload", .payload = empty_payload, .code = TERN_E_MALFORMED,
+    {.name = "empty payload",
+     .payload = empty_payload,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "garbage payload", .payload = garbage_payload, .code = TERN_E_MALFORMED,
+    {.name = "garbage payload",
+     .payload = garbage_payload,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "payload cut short", .payload = short_payload, .code = TERN_E_MALFORMED,
+    {.name = "payload cut short",
+     .payload = short_payload,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "field of a wrong type", .payload = key_of_wrong_type, .code = TERN_E_MALFORMED,
+    {.name = "field of a wrong type",
+     .payload = key_of_wrong_type,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "garbage extensions", .payload = garbage_extensions, .code = TERN_E_MALFORMED,
+    {.name = "garbage extensions",
+     .payload = garbage_extensions,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "garbage key", .payload = garbage_key, .code = TERN_E_MALFORMED,
+    {.name = "garbage key",
+     .payload = garbage_key,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_bad_identity)},
-    {.name = "unknown key type", .payload = unknown_key_type, .code = TERN_E_UNSUPPORTED,
+    {.name = "unknown key type",
+     .payload = unknown_key_type,
+     .code = TERN_E_UNSUPPORTED,
      .counter = COUNTER(noise_bad_identity)},
-    {.name = "too many muxers", .payload = too_many_muxers, .code = TERN_E_TOO_LARGE,
+    {.name = "too many muxers",
+     .payload = too_many_muxers,
+     .code = TERN_E_TOO_LARGE,
      .counter = COUNTER(noise_too_large)},
-    {.name = "too many certificate hashes", .payload = too_many_certhashes,
-     .code = TERN_E_TOO_LARGE, .counter = COUNTER(noise_too_large)},
-    {.name = "too long a muxer", .payload = too_long_muxer, .code = TERN_E_TOO_LARGE,
+    {.name = "too many certificate hashes",
+     .payload = too_many_certhashes,
+     .code = TERN_E_TOO_LARGE,
      .counter = COUNTER(noise_too_large)},
-    {.name = "oversize message", .twist = oversize, .code = TERN_E_TOO_LARGE,
+    {.name = "too long a muxer",
+     .payload = too_long_muxer,
+     .code = TERN_E_TOO_LARGE,
      .counter = COUNTER(noise_too_large)},
-    {.name = "empty message", .twist = cut_to_nothing, .code = TERN_E_MALFORMED,
+    {.name = "oversize message",
+     .twist = oversize,
+     .code = TERN_E_TOO_LARGE,
+     .counter = COUNTER(noise_too_large)},
+    {.name = "empty message",
+     .twist = cut_to_nothing,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "message cut inside the keys", .twist = cut_inside_static, .code = TERN_E_MALFORMED,
+    {.name = "message cut inside the keys",
+     .twist = cut_inside_static,
+     .code = TERN_E_MALFORMED,
      .counter = COUNTER(noise_malformed)},
-    {.name = "message cut inside a tag", .twist = cut_tag, .code = TERN_E_CRYPTO,
+    {.name = "message cut inside a tag",
+     .twist = cut_tag,
+     .code = TERN_E_CRYPTO,
      .counter = COUNTER(noise_decrypt)},
 };
 
@@ -792,7 +828,8 @@ static void every_flipped_byte_is_refused(void **state)
     }
 }
 
-/* Brings a pair to the moment where `role`'s peer has written m2 (0: to the initiator) or m3 (1). */
+/* Brings a pair to the moment where `role`'s peer has written m2 (0: to the initiator) or m3 (1).
+ */
 static void stage(side *i, side *r, int role)
 {
     side_start(i, true, (tern_noise_config){0});

@@ -484,5 +484,6 @@ tern_stream *tern_noise_stream_new(tern_stream *lower, tern_counters *counters,
     ns->out = *out;
     tern_buf_init(out, 0);
     tern_stream_take(lower, &lower_events, ns);
+    flush(ns);
     return &ns->s;
 }

@@ -9,6 +9,7 @@
 
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
+static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id);
 static void on_stopped(tern_deferred *d);
 
 static const tern_net_ops net_ops = {
@@ -18,6 +19,7 @@ static const tern_net_ops net_ops = {
     .addresses = tern_swarm_addresses,
     .protocols = tern_swarm_protocols,
     .next_conn = next_conn,
+    .speaks = speaks,
     .identified = identified,
 };
 
@@ -281,6 +283,11 @@ static tern_conn *next_conn(tern_net *net, const tern_peer_id *id, size_t *it)
         }
     }
     return NULL;
+}
+
+static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id)
+{
+    return tern_peerstore_speaks(&tern_swarm_of(net)->store, peer, id);
 }
 
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity)

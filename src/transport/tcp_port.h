@@ -8,7 +8,10 @@
  *                          16 03         TLS         -> closed (no listener for it)
  *                          other, none in time       -> closed and counted
  *
- * Listeners of one loop that name the same ip and port share the socket; the last one closes it. */
+ * Listeners of one loop that name the same ip and port share the socket; the last one closes it.
+ * Connections that have not said what they are, and those that are being turned away with an
+ * answer, count as visitors: at most limits.pending of all ports together. The oldest of the busiest
+ * address (IPv6: /56) makes place for the newest. */
 #ifndef TERN_TRANSPORT_TCP_PORT_H
 #define TERN_TRANSPORT_TCP_PORT_H
 
@@ -19,18 +22,24 @@ typedef struct tern_tcp_port tern_tcp_port;
 enum tern_tcp_class { TERN_TCP_RAW, TERN_TCP_WS, TERN_TCP_CLASSES };
 
 /* Whom a class belongs to. For TERN_TCP_WS the head is the parsed upgrade request, consumed; the
- * WebSocket answer is still to be written. The stream is the callee's. */
+ * WebSocket answer is still to be written. The stream is the callee's; all else is lent. */
 typedef struct tern_tcp_class_events {
     void (*on_stream)(void *owner, tern_stream *s, const tern_http1_head *head,
                       const tern_endpoint *local, const tern_endpoint *remote);
 } tern_tcp_class_events;
 
-/* Joins (or opens) the port; TERN_E_ADDRINUSE also when the class is taken there. */
+/* Joins (or opens) the port; TERN_E_ADDRINUSE also when the class is taken there. Port 0 joins a
+ * port of the same ip that was opened with 0 and lacks the class, else it opens another. */
 int tern_tcp_port_join(tern_net *net, const tern_endpoint *at, enum tern_tcp_class class,
                        const tern_tcp_class_events *events, void *owner, tern_tcp_port **ret,
                        tern_error *reterr);
 void tern_tcp_port_leave(tern_tcp_port *port, enum tern_tcp_class class);
 void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret);
+
+/* Takes a stream of this port over, writes `answer`, ends, and waits a moment for the peer to read
+ * it and close. */
+void tern_tcp_port_turn_away(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote,
+                             const char *answer);
 
 /* A listening endpoint of this loop to dial from (same family, not loopback-bound unless `to` is),
  * so that the port a peer observes is the one we listen on; false if there is none. */

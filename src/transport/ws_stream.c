@@ -258,7 +258,8 @@ static bool send_frame(ws_stream *w, cursor *c, size_t n)
         return false;
     }
     uint8_t start[TERN_WS_HEAD_MAX];
-    memcpy(frame, start, tern_ws_write_head(start, TERN_WS_BINARY, n, key));
+    tern_ws_write_head(start, TERN_WS_BINARY, n, key);
+    memcpy(frame, start, head);
     copy_payload(frame + head, c, n, key);
     if (direct) {
         w->lower->ops->commit(w->lower, head + n);

@@ -1,8 +1,9 @@
-/* What holds for every muxer (core/mux.h), run over a pair of streams in memory on the simulated loop.
+/* What holds for every muxer (core/mux.h), run over a pair of streams in memory on the simulated
+ * loop.
  *
- * Each test makes two conns of the muxer, lets scripted stream owners ("ends") talk, and checks what they
- * heard: bytes complete and in order, the table of tern/stream.h, each terminal event once and last. A
- * new muxer is one line in `muxers`. */
+ * Each test makes two conns of the muxer, lets scripted stream owners ("ends") talk, and checks
+ * what they heard: bytes complete and in order, the table of tern/stream.h, each terminal event
+ * once and last. A new muxer is one line in `muxers`. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,7 +40,7 @@ typedef struct end {
     tern_stream *s; /* NULL once closed */
     struct side_state *side;
     uint64_t id;
-    uint32_t tag;      /* what it writes depends on it */
+    uint32_t tag; /* what it writes depends on it */
     uint64_t to_send, sent;
     uint64_t got;      /* bytes taken */
     uint32_t peer_tag; /* what it expects to read; 0 = anything */
@@ -88,7 +89,8 @@ static void end_write(end *e)
 {
     uint8_t data[8192];
     while (e->s != NULL && e->sent < e->to_send) {
-        size_t n = e->to_send - e->sent < sizeof data ? (size_t)(e->to_send - e->sent) : sizeof data;
+        size_t n =
+            e->to_send - e->sent < sizeof data ? (size_t)(e->to_send - e->sent) : sizeof data;
         for (size_t i = 0; i < n; i++) {
             data[i] = byte_at(e->tag, e->sent + i);
         }
@@ -966,7 +968,8 @@ static void random_session(uint32_t seed)
         side_state *side = &w.side[next_random(&w) % 2];
         tern_error error;
         uint32_t what = next_random(&w) % 4;
-        tern_stream *s = what == 0 && side->conn != NULL ? tern_conn_open(side->conn, &error) : NULL;
+        tern_stream *s =
+            what == 0 && side->conn != NULL ? tern_conn_open(side->conn, &error) : NULL;
         if (s != NULL) {
             end *e = end_new(side, s);
             e->tag = e->peer_tag = 1 + next_random(&w) % 1000; /* an echo or nothing */

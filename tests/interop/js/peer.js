@@ -74,8 +74,10 @@ async function pingPeer (node, args) {
 }
 
 async function identifyPeer (node, args) {
-  const answer = new Promise(resolve =>
-    node.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true }))
+  const answer = new Promise((resolve, reject) => {
+    node.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true })
+    setTimeout(() => reject(new Error('the peer did not identify itself')), DIAL_LIMIT_MS)
+  })
   await dial(node, args)
   const info = await answer
   say('identify', {
@@ -139,6 +141,6 @@ try {
   await node.stop()
   process.exit(0)
 } catch (error) {
-  process.stderr.write(`peer (js): ${error.message}\n`)
+  process.stderr.write(`peer (js): ${error?.message ?? error}\n`)
   process.exit(1)
 }

@@ -41,6 +41,15 @@ async function sendZeros (stream, left) {
   for (; left > 0; left -= BLOCK.length) await send(stream, BLOCK.subarray(0, Math.min(left, BLOCK.length)))
 }
 
+/** Not by stream.onDrain: in js-libp2p 3.3 it waits only the first time. */
 async function send (stream, bytes) {
-  if (!stream.send(bytes)) await stream.onDrain()
+  if (stream.send(bytes)) return
+  await new Promise((resolve, reject) => {
+    const closed = event => reject(event.error ?? new Error('the stream was closed'))
+    stream.addEventListener('close', closed, { once: true })
+    stream.addEventListener('drain', () => {
+      stream.removeEventListener('close', closed)
+      resolve()
+    }, { once: true })
+  })
 }

@@ -1,0 +1,511 @@
+/* The shared TCP ports of a node, and their visitors: connections on their way from accept to the
+ * listener that they belong to.
+ *
+ *     visitor:  FIRST --13 2f 6d--> handed over with its bytes unread
+ *                 |-----GET ...---> HEAD --complete--> handed over, its head consumed
+ *                                     '--refused-----> ANSWERED --read or 2 s--> closed
+ *
+ * Each stage has a deadline, and all visitors together have a bound (see tcp_port.h). A visitor is
+ * freed before its stream is handed over, so the callee may do anything, also close the port. */
+#include "transport/tcp_port.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/tcp.h"
+#include "streams/tcp.h"
+#include "transport/http_door.h"
+
+#define ANSWER_TIME (2 * TERN_SEC) /* for reading an answer and closing */
+
+typedef struct tern_tcp_ports {
+    tern_list ports;
+    tern_list visitors; /* in order of arrival */
+    size_t visitor_count;
+} tern_tcp_ports;
+
+struct tern_tcp_port {
+    tern_list link;
+    tern_net *net;
+    tern_tcp_listener *listener;
+    tern_endpoint local;
+    bool any; /* was asked for as port 0 */
+    struct {
+        const tern_tcp_class_events *events; /* NULL: nobody */
+        void *owner;
+    } classes[TERN_TCP_CLASSES];
+};
+
+typedef struct visitor {
+    tern_list link;
+    tern_tcp_port *port;
+    tern_stream *s;
+    tern_endpoint local, remote;
+    tern_timer deadline;
+    size_t crowd; /* visitors of the same address, this one included */
+    enum { FIRST, HEAD, ANSWERED } stage;
+    uint8_t first[TERN_FIRST_BYTES];
+    uint8_t first_len;
+    tern_buf head;
+} visitor;
+
+/* ---- visitors: the list and its bound ---- */
+
+/* Who may be one and the same: an IPv4 address or an IPv6 /56. */
+static bool same_address(const tern_endpoint *a, const tern_endpoint *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, a->family == 4 ? 4 : 7) == 0;
+}
+
+/* Adds `by` to the crowd of everybody from v's address. */
+static void count_crowd(tern_tcp_ports *ports, const visitor *v, int by)
+{
+    for (tern_list *l = ports->visitors.next; l != &ports->visitors; l = l->next) {
+        visitor *other = TERN_CONTAINER(l, visitor, link);
+        if (same_address(&other->remote, &v->remote)) {
+            other->crowd += (size_t)by;
+        }
+    }
+}
+
+/* Frees a visitor; its stream lives on. */
+static void remove_visitor(visitor *v)
+{
+    tern_tcp_ports *ports = v->port->net->ports;
+    count_crowd(ports, v, -1);
+    ports->visitor_count--;
+    tern_list_remove(&v->link);
+    tern_timer_stop(&v->deadline);
+    tern_buf_free(&v->head);
+    tern_free(v);
+}
+
+static void abort_stream(tern_stream *s)
+{
+    tern_stream_reset(s, 0);
+    tern_stream_drop(s);
+}
+
+static void expel(visitor *v, uint64_t *counter, const char *why)
+{
+    char text[TERN_ENDPOINT_TEXT];
+    tern_stream *s = v->s;
+    if (counter != NULL) {
+        ++*counter;
+    }
+    TERN_LOG(TERN_LOG_DEBUG, "tcp_port", "%s closed: %s", tern_endpoint_text(text, &v->remote),
+             why);
+    remove_visitor(v);
+    abort_stream(s);
+}
+
+/* The oldest of the largest crowd. */
+static void evict_one(tern_net *net)
+{
+    tern_tcp_ports *ports = net->ports;
+    visitor *victim = NULL;
+    for (tern_list *l = ports->visitors.next; l != &ports->visitors; l = l->next) {
+        visitor *v = TERN_CONTAINER(l, visitor, link);
+        if (victim == NULL || v->crowd > victim->crowd) {
+            victim = v;
+        }
+    }
+    if (victim != NULL) {
+        expel(victim, &net->counters.accept_limit, "made place for a newer connection");
+    }
+}
+
+static void on_deadline(tern_timer *timer)
+{
+    visitor *v = TERN_CONTAINER(timer, visitor, deadline);
+    tern_counters *count = &v->port->net->counters;
+    switch (v->stage) {
+    case FIRST:
+        expel(v, &count->first_bytes_timeout, "sent no first bytes in time");
+        break;
+    case HEAD:
+        expel(v, &count->http_timeout, "did not finish its request in time");
+        break;
+    case ANSWERED:
+        expel(v, NULL, "did not close after its answer");
+        break;
+    }
+}
+
+static void set_stage(visitor *v, int stage, uint64_t time)
+{
+    tern_loop *loop = v->port->net->loop;
+    v->stage = stage;
+    tern_timer_start(loop, &v->deadline, tern_loop_now(loop) + time, on_deadline);
+}
+
+static const tern_stream_events visitor_events;
+
+/* Makes a visitor of a stream; NULL, and the stream is gone, without memory. */
+static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote)
+{
+    tern_net *net = port->net;
+    if (net->ports->visitor_count >= net->limits.pending) {
+        evict_one(net);
+    }
+    visitor *v = tern_calloc(1, sizeof *v);
+    if (v == NULL) {
+        net->counters.allocation_failures++;
+        abort_stream(s);
+        return NULL;
+    }
+    v->port = port;
+    v->s = s;
+    v->remote = *remote;
+    tern_buf_init(&v->head, 0);
+    for (tern_list *l = net->ports->visitors.next; l != &net->ports->visitors; l = l->next) {
+        const visitor *other = TERN_CONTAINER(l, visitor, link);
+        if (same_address(&other->remote, remote)) {
+            v->crowd = other->crowd;
+        }
+    }
+    tern_list_push(&net->ports->visitors, &v->link);
+    net->ports->visitor_count++;
+    count_crowd(net->ports, v, 1);
+    tern_stream_take(s, &visitor_events, v);
+    return v;
+}
+
+/* ---- answering ---- */
+
+static void answer(visitor *v, const char *text)
+{
+    size_t n = strlen(text);
+    tern_buf_free(&v->head);
+    set_stage(v, ANSWERED, ANSWER_TIME);
+    if (tern_stream_write(v->s, text, n) < n) {
+        expel(v, NULL, "has no room for its answer");
+        return;
+    }
+    tern_stream_end(v->s);
+}
+
+void tern_tcp_port_turn_away(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote,
+                             const char *text)
+{
+    visitor *v = add_visitor(port, s, remote);
+    if (v != NULL) {
+        answer(v, text);
+    }
+}
+
+/* ---- handing over ---- */
+
+/* The stream of a class leaves the visitor, which is freed. */
+static void hand_over(visitor *v, enum tern_tcp_class class, const tern_http1_head *head)
+{
+    const tern_tcp_class_events *events = v->port->classes[class].events;
+    void *owner = v->port->classes[class].owner;
+    tern_stream *s = v->s;
+    tern_endpoint local = v->local, remote = v->remote;
+    remove_visitor(v);
+    events->on_stream(owner, s, head, &local, &remote);
+}
+
+static void take_request(visitor *v, const tern_http1_head *head)
+{
+    tern_tcp_port *port = v->port;
+    tern_net *net = port->net;
+    tern_buf bytes = v->head; /* `head` points into it */
+    tern_buf_init(&v->head, 0);
+    bool upgrade = tern_http1_has_token(head, "Upgrade", "websocket");
+    if (upgrade && port->classes[TERN_TCP_WS].events != NULL) {
+        hand_over(v, TERN_TCP_WS, head);
+    } else {
+        net->counters.http_requests++;
+        if (net->http != NULL) {
+            tern_stream *s = v->s;
+            tern_endpoint remote = v->remote;
+            remove_visitor(v);
+            net->http(net, s, head, &remote);
+        } else {
+            answer(v, tern_http_door_answer(404));
+        }
+    }
+    tern_buf_free(&bytes);
+}
+
+/* Bytes of the head; returns how many were taken. */
+static size_t take_head(visitor *v, const uint8_t *data, size_t n)
+{
+    tern_counters *count = &v->port->net->counters;
+    tern_http1_head head;
+    size_t used;
+    int got = tern_http_door_feed(&v->head, data, n, &used, &head);
+    switch (got) {
+    case 0:
+        return n;
+    case 1:
+        take_request(v, &head);
+        return used;
+    case TERN_E_NOMEM:
+        expel(v, &count->allocation_failures, "out of memory");
+        return n;
+    case TERN_E_TOO_LARGE:
+        count->http_too_large++;
+        answer(v, tern_http_door_answer(431));
+        return n;
+    default:
+        count->http_malformed++;
+        answer(v, tern_http_door_answer(400));
+        return n;
+    }
+}
+
+/* Hands a raw stream over with nothing taken. The first bytes may have come one by one, and waiting
+ * for the rest meant taking them: they go back in front of the others. Inside on_data a delivery is
+ * kept for the next owner. */
+static size_t take_raw(visitor *v, size_t n)
+{
+    if (v->port->classes[TERN_TCP_RAW].events == NULL) {
+        expel(v, &v->port->net->counters.first_bytes_unknown, "raw libp2p is not listened for");
+        return n;
+    }
+    tern_stream *s = v->s;
+    uint8_t first[TERN_FIRST_BYTES];
+    size_t taken = v->first_len;
+    memcpy(first, v->first, taken);
+    hand_over(v, TERN_TCP_RAW, NULL);
+    if (taken > 0) {
+        tern_stream_deliver(s, first, taken);
+    }
+    return 0;
+}
+
+static size_t take_first(visitor *v, const uint8_t *data, size_t n)
+{
+    tern_counters *count = &v->port->net->counters;
+    uint8_t all[TERN_FIRST_BYTES];
+    size_t early = v->first_len;
+    size_t k = n < sizeof all - early ? n : sizeof all - early;
+    memcpy(all, v->first, early);
+    memcpy(all + early, data, k);
+    switch (tern_first_bytes(all, early + k)) {
+    case TERN_FIRST_MORE:
+        memcpy(v->first + early, data, k);
+        v->first_len = (uint8_t)(early + k);
+        return n;
+    case TERN_FIRST_RAW:
+        return take_raw(v, n);
+    case TERN_FIRST_HTTP:
+        if (tern_buf_append(&v->head, v->first, early) != 0) {
+            expel(v, &count->allocation_failures, "out of memory");
+            return n;
+        }
+        set_stage(v, HEAD, v->port->net->limits.http_time);
+        return take_head(v, data, n);
+    case TERN_FIRST_TLS:
+        expel(v, &count->first_bytes_unknown, "TLS is not listened for");
+        return n;
+    case TERN_FIRST_UNKNOWN:
+        break;
+    }
+    expel(v, &count->first_bytes_unknown, "speaks no protocol of this port");
+    return n;
+}
+
+/* ---- a visitor's events ---- */
+
+static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
+{
+    visitor *v = owner;
+    (void)s;
+    switch (v->stage) {
+    case FIRST:
+        return take_first(v, data, n);
+    case HEAD:
+        return take_head(v, data, n);
+    case ANSWERED:
+        break;
+    }
+    return n;
+}
+
+static void on_end(void *owner, tern_stream *s)
+{
+    visitor *v = owner;
+    (void)s;
+    if (v->stage != ANSWERED) {
+        expel(v, NULL, "left");
+    }
+}
+
+static void on_closed(void *owner, tern_stream *s, const tern_error *why)
+{
+    (void)s;
+    (void)why;
+    remove_visitor(owner);
+}
+
+static const tern_stream_events visitor_events = {
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_closed = on_closed,
+};
+
+/* ---- accepting ---- */
+
+static void on_accept(void *owner, tern_tcp *socket)
+{
+    tern_tcp_port *port = owner;
+    tern_net *net = port->net;
+    if (socket == NULL) {
+        net->counters.accept_no_descriptors++;
+        return;
+    }
+    net->counters.accepts++;
+    tern_stream *s = tern_tcp_stream_new(net->loop, socket, net->limits.write_queue,
+                                         net->limits.write_stall_time, &net->counters);
+    if (s == NULL) {
+        net->counters.allocation_failures++;
+        tern_tcp_close(socket, true);
+        return;
+    }
+    tern_endpoint local, remote;
+    tern_tcp_stream_endpoints(s, &local, &remote);
+    tern_endpoint_unmap(&local);
+    tern_endpoint_unmap(&remote);
+    visitor *v = add_visitor(port, s, &remote);
+    if (v != NULL) {
+        v->local = local;
+        set_stage(v, FIRST, net->limits.first_bytes_time);
+    }
+}
+
+/* ---- ports ---- */
+
+static tern_tcp_ports *make_table(tern_net *net)
+{
+    if (net->ports == NULL) {
+        net->ports = tern_calloc(1, sizeof *net->ports);
+        if (net->ports != NULL) {
+            tern_list_init(&net->ports->ports);
+            tern_list_init(&net->ports->visitors);
+        }
+    }
+    return net->ports;
+}
+
+static void free_table_if_empty(tern_net *net)
+{
+    if (tern_list_empty(&net->ports->ports)) {
+        tern_free(net->ports);
+        net->ports = NULL;
+    }
+}
+
+static tern_tcp_port *find_port(tern_net *net, const tern_endpoint *at, enum tern_tcp_class class)
+{
+    tern_tcp_ports *ports = net->ports;
+    for (tern_list *l = ports->ports.next; l != &ports->ports; l = l->next) {
+        tern_tcp_port *port = TERN_CONTAINER(l, tern_tcp_port, link);
+        tern_endpoint local = port->local;
+        if (at->port == 0 && port->any && port->classes[class].events == NULL) {
+            local.port = 0;
+        }
+        if (tern_endpoint_eq(&local, at)) {
+            return port;
+        }
+    }
+    return NULL;
+}
+
+static int open_port(tern_net *net, const tern_endpoint *at, tern_tcp_port **ret,
+                     tern_error *reterr)
+{
+    char text[TERN_ENDPOINT_TEXT];
+    tern_tcp_port *port = tern_calloc(1, sizeof *port);
+    if (port == NULL) {
+        return tern_fail(reterr, TERN_E_NOMEM, "tcp", "out of memory");
+    }
+    port->net = net;
+    port->any = at->port == 0;
+    int code = tern_tcp_listen(net->loop, at, on_accept, port, &port->listener);
+    if (code != 0) {
+        tern_free(port);
+        return tern_fail(reterr, code, "tcp", "cannot listen on %s: %s",
+                         tern_endpoint_text(text, at), tern_code_text(code));
+    }
+    tern_tcp_listener_local(port->listener, &port->local);
+    tern_list_push(&net->ports->ports, &port->link);
+    *ret = port;
+    return 0;
+}
+
+int tern_tcp_port_join(tern_net *net, const tern_endpoint *at, enum tern_tcp_class class,
+                       const tern_tcp_class_events *events, void *owner, tern_tcp_port **ret,
+                       tern_error *reterr)
+{
+    char text[TERN_ENDPOINT_TEXT];
+    if (make_table(net) == NULL) {
+        return tern_fail(reterr, TERN_E_NOMEM, "tcp", "out of memory");
+    }
+    tern_tcp_port *port = find_port(net, at, class);
+    if (port == NULL) {
+        int code = open_port(net, at, &port, reterr);
+        if (code != 0) {
+            free_table_if_empty(net);
+            return code;
+        }
+    } else if (port->classes[class].events != NULL) {
+        return tern_fail(reterr, TERN_E_ADDRINUSE, "tcp", "this node listens on %s already",
+                         tern_endpoint_text(text, at));
+    }
+    port->classes[class].events = events;
+    port->classes[class].owner = owner;
+    *ret = port;
+    return 0;
+}
+
+void tern_tcp_port_leave(tern_tcp_port *port, enum tern_tcp_class class)
+{
+    tern_net *net = port->net;
+    port->classes[class].events = NULL;
+    for (size_t i = 0; i < TERN_TCP_CLASSES; i++) {
+        if (port->classes[i].events != NULL) {
+            return;
+        }
+    }
+    tern_list *next;
+    for (tern_list *l = net->ports->visitors.next; l != &net->ports->visitors; l = next) {
+        visitor *v = TERN_CONTAINER(l, visitor, link);
+        next = l->next;
+        if (v->port == port) {
+            expel(v, NULL, "the port closes");
+        }
+    }
+    tern_tcp_listener_close(port->listener);
+    tern_list_remove(&port->link);
+    tern_free(port);
+    free_table_if_empty(net);
+}
+
+void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret)
+{
+    *ret = port->local;
+}
+
+bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoint *ret)
+{
+    tern_tcp_ports *ports = net->ports;
+    bool inside = tern_endpoint_is_loopback(to);
+    for (tern_list *l = ports != NULL ? ports->ports.next : NULL; l != NULL && l != &ports->ports;
+         l = l->next) {
+        const tern_endpoint *local = &TERN_CONTAINER(l, tern_tcp_port, link)->local;
+        bool anywhere = tern_endpoint_is_unspecified(local);
+        bool fits = anywhere || tern_endpoint_is_loopback(local) == inside;
+        /* From a port to itself would be a socket that meets itself. */
+        bool itself = local->port == to->port &&
+                      ((inside && anywhere) || tern_endpoint_eq(local, to));
+        if (local->family == to->family && fits && !itself) {
+            *ret = *local;
+            return true;
+        }
+    }
+    return false;
+}
