@@ -34,8 +34,8 @@ TERN_API const char *tern_multiaddr_text(const tern_multiaddr *a);
 TERN_API const uint8_t *tern_multiaddr_bytes(const tern_multiaddr *a, size_t *ret_n);
 TERN_API bool tern_multiaddr_equal(const tern_multiaddr *a, const tern_multiaddr *b);
 
-/* Walks the components as text: *at starts at 0; false at the end. `value` (capacity cap) gets the value's
- * text, "" for those without one. */
+/* Walks the components as text: *at starts at 0; false at the end. `value` (capacity cap) gets the
+ * value's text, "" for those without one. */
 TERN_API bool tern_multiaddr_next(const tern_multiaddr *a, size_t *at, const char **ret_name,
                                   char *value, size_t cap);
 

@@ -7,10 +7,10 @@
  *     tern_node_run(node);                  until tern_node_stop
  *     tern_node_free(node);
  *
- * Where it runs: tern_node_run runs the node's own loop in the calling thread; tern_node_start runs it on
- * a thread of its own (then use tern/sync.h, or tern_node_post); with options.uv_loop the node lives on
- * the embedder's loop. All calls but tern_node_post and tern_node_stop are made on the loop's thread, or
- * before it runs. Callbacks come from the loop, never from inside a call. */
+ * Where it runs: tern_node_run runs the node's own loop in the calling thread; tern_node_start runs
+ * it on a thread of its own (then use tern/sync.h, or tern_node_post); with options.uv_loop the
+ * node lives on the embedder's loop. All calls but tern_node_post and tern_node_stop are made on
+ * the loop's thread, or before it runs. Callbacks come from the loop, never from inside a call. */
 #ifndef TERN_NODE_H
 #define TERN_NODE_H
 
@@ -54,27 +54,28 @@ typedef struct tern_node_events {
 
 /* Everything that can be set. Zero or NULL means the default; tern_options_init sets them all. */
 typedef struct tern_options {
-    size_t size;                  /* set by tern_options_init */
-    tern_key *key;                /* identity, referenced; NULL = a fresh Ed25519 key */
-    struct uv_loop_s *uv_loop;    /* the embedder's loop; NULL = an own one */
-    const char *agent;            /* "tern/VERSION" */
+    size_t size;               /* set by tern_options_init */
+    tern_key *key;             /* identity, referenced; NULL = a fresh Ed25519 key */
+    struct uv_loop_s *uv_loop; /* the embedder's loop; NULL = an own one */
+    const char *agent;         /* "tern/VERSION" */
     const tern_node_events *events;
     void *owner;
-    const char *security;         /* offer only this ("noise"); NULL = all, best first */
-    const char *muxer;            /* offer only this ("yamux"); NULL = all, best first */
-    const char *page;             /* folder of files served over HTTP on the TCP port; NULL = none */
-    bool metrics;                 /* serve /metrics and /healthz, to loopback only ... */
-    bool metrics_public;          /* ... or to everybody */
-    bool no_ping, no_identify;    /* do not serve these protocols */
-    uint32_t max_connections;          /* 1024 */
+    const char *security;      /* offer only this ("noise"); NULL = all, best first */
+    const char *muxer;         /* offer only this ("yamux"); NULL = all, best first */
+    const char *page;          /* folder of files served over HTTP on the TCP port; NULL = none */
+    bool metrics;              /* serve /metrics and /healthz, to loopback only ... */
+    bool metrics_public;       /* ... or to everybody */
+    bool no_ping, no_identify; /* do not serve these protocols */
+    uint32_t max_connections;  /* 1024 */
     uint32_t max_connections_per_peer; /* 8 */
-    int32_t max_connections_per_ip;    /* incoming, per IPv4 address or IPv6 /56; 8; negative = no limit */
-    uint32_t max_pending;              /* accepted, not yet secured: 64 */
-    uint32_t max_streams;              /* incoming per connection: 256 */
-    uint32_t max_write_queue;          /* bytes per connection: 1 MiB */
-    uint32_t max_window;               /* receive window of one stream: 16 MiB */
-    uint32_t dial_timeout_ms;          /* one address: 15,000 */
-    uint32_t handshake_timeout_ms;     /* accepted socket to muxer: 10,000 */
+    int32_t
+        max_connections_per_ip; /* incoming, per IPv4 address or IPv6 /56; 8; negative = no limit */
+    uint32_t max_pending;       /* accepted, not yet secured: 64 */
+    uint32_t max_streams;       /* incoming per connection: 256 */
+    uint32_t max_write_queue;   /* bytes per connection: 1 MiB */
+    uint32_t max_window;        /* receive window of one stream: 16 MiB */
+    uint32_t dial_timeout_ms;   /* one address: 15,000 */
+    uint32_t handshake_timeout_ms; /* accepted socket to muxer: 10,000 */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -88,12 +89,12 @@ TERN_API int tern_node_new(const tern_options *options, tern_node **ret, tern_er
 TERN_API int tern_node_run(tern_node *node);
 /* Runs the own loop on a thread; returns at once. TERN_E_STATE, TERN_E_NOMEM. */
 TERN_API int tern_node_start(tern_node *node);
-/* From any thread: closes listeners, dials and connections in good order (three seconds at most), then
- * on_stopped. Twice is once. */
+/* From any thread: closes listeners, dials and connections in good order (three seconds at most),
+ * then on_stopped. Twice is once. */
 TERN_API void tern_node_stop(tern_node *node);
-/* After it stopped (or before it ever ran). Joins the thread of tern_node_start, stopping it first. On an
- * embedder's loop: only after on_stopped and outside of it; the loop must run on for a few turns to close
- * its handles. NULL is nothing. */
+/* After it stopped (or before it ever ran). Joins the thread of tern_node_start, stopping it first.
+ * On an embedder's loop: only after on_stopped and outside of it; the loop must run on for a few
+ * turns to close its handles. NULL is nothing. */
 TERN_API void tern_node_free(tern_node *node);
 
 /* From any thread: runs fn(arg) on the loop. TERN_E_STATE once the node has stopped. */
@@ -106,8 +107,9 @@ TERN_API uint64_t tern_node_now(const tern_node *node);
 TERN_API void tern_node_peer_id(const tern_node *node, tern_peer_id *ret);
 TERN_API const tern_key *tern_node_key(const tern_node *node);
 
-/* Listens on a multiaddr with an IP; port 0 picks one. `bound` (capacity cap, may be NULL) gets the text
- * of the address as bound, with /p2p. Errors: MALFORMED, UNSUPPORTED, ADDRINUSE, ACCESS, UNREACHABLE. */
+/* Listens on a multiaddr with an IP; port 0 picks one. `bound` (capacity cap, may be NULL) gets the
+ * text of the address as bound, with /p2p. Errors: MALFORMED, UNSUPPORTED, ADDRINUSE, ACCESS,
+ * UNREACHABLE. */
 TERN_API int tern_node_listen(tern_node *node, const char *addr, char *bound, size_t cap,
                               tern_error *reterr);
 /* Announces this address (without /p2p) instead of those listened on; may be called several times.
@@ -126,12 +128,14 @@ typedef struct tern_dial_report {
 typedef void tern_dial_done(void *owner, tern_conn *conn, const tern_error *error,
                             const tern_dial_report *reports, size_t report_count);
 
-/* Connects to a peer: one of `addrs` (texts, all of the same peer if they name one) in the order of likely
- * success, raced; an existing connection to the peer is used unless `fresh`. done comes once: conn (the
- * node's, valid until on_disconnected) or NULL with the error; also if the node stops. Errors at once:
- * MALFORMED (an address, says where), INVALID (none, or different peers), NOMEM. */
-TERN_API int tern_node_dial(tern_node *node, const char *const *addrs, size_t n, uint32_t timeout_ms,
-                            bool fresh, tern_dial_done *done, void *owner, tern_error *reterr);
+/* Connects to a peer: one of `addrs` (texts, all of the same peer if they name one) in the order of
+ * likely success, raced; an existing connection to the peer is used unless `fresh`. done comes
+ * once: conn (the node's, valid until on_disconnected) or NULL with the error; also if the node
+ * stops. Errors at once: MALFORMED (an address, says where), INVALID (none, or different peers),
+ * NOMEM. */
+TERN_API int tern_node_dial(tern_node *node, const char *const *addrs, size_t n,
+                            uint32_t timeout_ms, bool fresh, tern_dial_done *done, void *owner,
+                            tern_error *reterr);
 
 /* The live connection to a peer, NULL if there is none. */
 TERN_API tern_conn *tern_node_find(tern_node *node, const tern_peer_id *peer);
@@ -144,12 +148,14 @@ TERN_API size_t tern_node_disconnect(tern_node *node, const tern_peer_id *peer);
 typedef void tern_protocol_handler(void *ctx, tern_node *node, tern_conn *conn, tern_stream *s);
 
 typedef struct tern_protocol_options {
-    uint8_t per_conn;  /* most incoming streams of one connection at once; 0 = the connection's limit */
+    uint8_t
+        per_conn; /* most incoming streams of one connection at once; 0 = the connection's limit */
     bool over_limited; /* may run over limited (relayed) connections */
     bool replay_safe;  /* its first request may be replayed harmlessly (0-RTT) */
 } tern_protocol_options;
 
-/* Serves a protocol. options may be NULL. TERN_E_STATE if the id is served already, TERN_E_LIMIT. */
+/* Serves a protocol. options may be NULL. TERN_E_STATE if the id is served already, TERN_E_LIMIT.
+ */
 TERN_API int tern_node_handle(tern_node *node, const char *id, const tern_protocol_options *options,
                               tern_protocol_handler *handler, void *ctx);
 TERN_API void tern_node_unhandle(tern_node *node, const char *id);
@@ -157,14 +163,14 @@ TERN_API void tern_node_unhandle(tern_node *node, const char *id);
 /* s is NULL on failure. Take it inside. */
 typedef void tern_open_done(void *owner, tern_stream *s, const tern_error *error);
 
-/* Opens a stream for a protocol. done comes once. The stream returned may be written at once (the bytes
- * travel with the negotiation); until done only write, room, end and reset are allowed. NULL with
- * *reterr: CONN_CLOSED, LIMIT, NOMEM; done does not come then. */
+/* Opens a stream for a protocol. done comes once. The stream returned may be written at once (the
+ * bytes travel with the negotiation); until done only write, room, end and reset are allowed. NULL
+ * with *reterr: CONN_CLOSED, LIMIT, NOMEM; done does not come then. */
 TERN_API tern_stream *tern_node_open(tern_node *node, tern_conn *conn, const char *id,
                                      tern_open_done *done, void *owner, tern_error *reterr);
 
-/* One ping over the connection's ping stream (kept open between pings). rtt in nanoseconds. done comes
- * once; errors: TIMEOUT (10 s), NEGOTIATION, PROTOCOL (a wrong echo), CONN_CLOSED, NOMEM. */
+/* One ping over the connection's ping stream (kept open between pings). rtt in nanoseconds. done
+ * comes once; errors: TIMEOUT (10 s), NEGOTIATION, PROTOCOL (a wrong echo), CONN_CLOSED, NOMEM. */
 typedef void tern_ping_done(void *owner, uint64_t rtt, const tern_error *error);
 TERN_API int tern_node_ping(tern_node *node, tern_conn *conn, tern_ping_done *done, void *owner);
 
@@ -173,7 +179,7 @@ TERN_API int tern_node_ping(tern_node *node, tern_conn *conn, tern_ping_done *do
 typedef struct tern_feature {
     const char *kind; /* "transport", "security", "muxer", "protocol", "key" */
     const char *name;
-    const char *id;   /* protocol id or multiaddr pattern */
+    const char *id; /* protocol id or multiaddr pattern */
     bool dial, listen;
 } tern_feature;
 /* The table of what this build supports; returns its length. */
@@ -200,7 +206,8 @@ TERN_API const char *tern_version(void);
 
 /* SIGINT and SIGTERM on the loop. */
 TERN_API int tern_node_on_signal(tern_node *node, void (*fn)(void *arg, int signal), void *arg);
-/* Lines of standard input on the loop; line NULL at its end, n = SIZE_MAX for one that was too long. */
+/* Lines of standard input on the loop; line NULL at its end, n = SIZE_MAX for one that was too
+ * long. */
 TERN_API int tern_node_on_stdin(tern_node *node, void (*fn)(void *arg, char *line, size_t n),
                                 void *arg);
 

@@ -1,5 +1,5 @@
-/* Blocking helpers for scripts, tests and language bindings: each waits until the node's loop has done the
- * work. Only for nodes run by tern_node_start, and never from the loop's own thread. */
+/* Blocking helpers for scripts, tests and language bindings: each waits until the node's loop has
+ * done the work. Only for nodes run by tern_node_start, and never from the loop's own thread. */
 #ifndef TERN_SYNC_H
 #define TERN_SYNC_H
 

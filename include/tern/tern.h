@@ -1,4 +1,5 @@
-/* tern: libp2p's universal connectivity in C. Include this; link with -ltern (pkg-config libtern). */
+/* tern: libp2p's universal connectivity in C. Include this; link with -ltern (pkg-config libtern).
+ */
 #ifndef TERN_TERN_H
 #define TERN_TERN_H
 

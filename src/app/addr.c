@@ -1,4 +1,5 @@
-/* tern addr: takes a multiaddr apart, says which transport would dial it, or where it is malformed. */
+/* tern addr: takes a multiaddr apart, says which transport would dial it, or where it is malformed.
+ */
 #include <stdio.h>
 
 #include "app/app.h"

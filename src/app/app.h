@@ -24,7 +24,7 @@ typedef struct app_list {
 /* Everything that can be given on a command line. */
 typedef struct app_options {
     const char *command;
-    app_list args;       /* what is no option */
+    app_list args; /* what is no option */
     app_list listen, announce, bootstrap;
     const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir;
     double timeout, interval, duration; /* seconds */
@@ -33,7 +33,7 @@ typedef struct app_options {
     int verbose;
     bool json, help, page, metrics, metrics_public;
     bool per_ip_given;
-    char *config_text;   /* what the strings of a config file point into */
+    char *config_text; /* what the strings of a config file point into */
 } app_options;
 
 typedef struct app_command {
@@ -52,9 +52,10 @@ int app_usage_error(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* out.c */
-void app_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line on stderr */
+void app_error(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* a line on stderr */
 void app_say_error(const char *what, const tern_error *error);
-void app_emit(json_t *event);                     /* one line on stdout; takes the reference */
+void app_emit(json_t *event); /* one line on stdout; takes the reference */
 json_t *app_strings(const char *const *v, size_t n);
 void app_add_peer(json_t *o, const char *field, const tern_peer_id *id);
 /* Adds peer, addr, transport, security, muxer, limited. */
@@ -72,7 +73,8 @@ int app_identity(const app_options *o, tern_key **ret);
 void app_node_options(const app_options *o, tern_key *key, const tern_node_events *events,
                       void *owner, tern_options *ret);
 
-/* Commands that dial: makes a node, dials the only argument, calls on_conn, runs until app_finish. */
+/* Commands that dial: makes a node, dials the only argument, calls on_conn, runs until app_finish.
+ */
 typedef struct app_dial {
     app_options *o;
     tern_node *node;

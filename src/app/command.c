@@ -1,4 +1,5 @@
-/* Commands on the standard input of `tern run --json`, one JSON object a line: dial, close, stats, stop. */
+/* Commands on the standard input of `tern run --json`, one JSON object a line: dial, close, stats,
+ * stop. */
 #include <string.h>
 
 #include "app/run.h"
@@ -6,8 +7,8 @@
 void run_say_error(run_command *r, const char *where, const char *message)
 {
     if (r->o->json) {
-        app_emit(json_pack("{s:s, s:s, s:s}", "event", "error", "where", where, "message",
-                           message));
+        app_emit(
+            json_pack("{s:s, s:s, s:s}", "event", "error", "where", where, "message", message));
     } else {
         app_error("%s: %s", where, message);
     }
@@ -66,7 +67,9 @@ static const struct {
     const char *name;
     void (*run)(run_command *r, json_t *o);
 } commands[] = {
-    {"dial", command_dial}, {"close", command_close}, {"stats", command_stats},
+    {"dial", command_dial},
+    {"close", command_close},
+    {"stats", command_stats},
     {"stop", command_stop},
 };
 

@@ -53,8 +53,7 @@ int app_read_key(const char *path, tern_key **ret)
                    : tern_key_from_private(bytes, (size_t)n, ret);
     wipe(bytes, sizeof bytes);
     if (code != 0) {
-        app_error("%s is no private key (libp2p protobuf or PEM): %s", path,
-                  tern_code_text(code));
+        app_error("%s is no private key (libp2p protobuf or PEM): %s", path, tern_code_text(code));
         return APP_FAILED;
     }
     return APP_OK;

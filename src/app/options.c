@@ -1,5 +1,5 @@
-/* The command line and the config file: one table of options for all commands, each with the commands that
- * take it, the kind of its value and its line of help. */
+/* The command line and the config file: one table of options for all commands, each with the
+ * commands that take it, the kind of its value and its line of help. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 enum kind { FLAG, COUNT_UP, ON_OFF, STRING, LIST, SECONDS, NUMBER };
 
 typedef struct option {
-    const char *name;     /* with its dashes */
+    const char *name; /* with its dashes */
     enum kind kind;
     size_t field;         /* offset in app_options */
     const char *value;    /* how help shows the value */
@@ -20,7 +20,7 @@ typedef struct option {
 } option;
 
 #define FIELD(name) offsetof(app_options, name)
-#define DIALS "ping identify"
+#define DIALS       "ping identify"
 
 static const option options[] = {
     {"--listen", LIST, FIELD(listen), "MA", "run",
@@ -54,8 +54,7 @@ static const option options[] = {
     {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
     {"--security", STRING, FIELD(security), "noise", "run " DIALS, "offers only this security"},
     {"--muxer", STRING, FIELD(muxer), "yamux", "run " DIALS, "offers only this muxer"},
-    {"--type", STRING, FIELD(type), "TYPE", "key",
-     "ed25519 (default), secp256k1, ecdsa or rsa"},
+    {"--type", STRING, FIELD(type), "TYPE", "key", "ed25519 (default), secp256k1, ecdsa or rsa"},
     {"--out", STRING, FIELD(out), "FILE", "key", "where the new key goes (mode 0600)"},
     {"--json", FLAG, FIELD(json), NULL, "*", "prints one JSON object a line"},
     {"--log", STRING, FIELD(log), "LEVEL[,room=LEVEL...]", "*",
@@ -313,8 +312,8 @@ static int set_log(const app_options *o)
     return APP_OK;
 }
 
-/* Read twice when there is a config file: once to find it, then over it, so the command line wins. Lists
- * of the command line replace the file's. */
+/* Read twice when there is a config file: once to find it, then over it, so the command line wins.
+ * Lists of the command line replace the file's. */
 int app_parse(int argc, char **argv, const app_command *command, app_options *ret)
 {
     set_defaults(ret, command->name);

@@ -17,17 +17,17 @@ static void summarise(ping_command *p)
     uint64_t avg = p->received > 0 ? p->sum / (uint64_t)p->received : 0;
     uint64_t connect = d->connected - d->started;
     if (d->o->json) {
-        json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "event", "summary", "sent",
-                              (json_int_t)p->sent, "received", (json_int_t)p->received, "min_us",
-                              (json_int_t)(p->min / 1000), "avg_us", (json_int_t)(avg / 1000),
-                              "max_us", (json_int_t)(p->max / 1000), "connect_us",
-                              (json_int_t)(connect / 1000));
+        json_t *o =
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "event", "summary", "sent",
+                      (json_int_t)p->sent, "received", (json_int_t)p->received, "min_us",
+                      (json_int_t)(p->min / 1000), "avg_us", (json_int_t)(avg / 1000), "max_us",
+                      (json_int_t)(p->max / 1000), "connect_us", (json_int_t)(connect / 1000));
         app_add_facts(o, tern_conn_get_facts(d->conn));
         app_emit(o);
     } else {
         printf("%ld sent, %ld received; min %.3f avg %.3f max %.3f ms; connected in %.3f ms\n",
-               p->sent, p->received, (double)p->min / 1e6, (double)avg / 1e6,
-               (double)p->max / 1e6, (double)connect / 1e6);
+               p->sent, p->received, (double)p->min / 1e6, (double)avg / 1e6, (double)p->max / 1e6,
+               (double)connect / 1e6);
     }
     app_finish(d, p->received == d->o->count ? APP_OK : APP_FAILED);
 }

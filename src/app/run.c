@@ -1,5 +1,5 @@
-/* tern run: a node until told to stop. Events go to stdout, with --json one object a line; commands come in on
- * stdin as JSON lines (command.c). */
+/* tern run: a node until told to stop. Events go to stdout, with --json one object a line; commands
+ * come in on stdin as JSON lines (command.c). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,8 +113,8 @@ static void on_duration(void *arg)
 
 /* ---- listening ---- */
 
-/* "/ip4/1.2.3.4/tcp/0" and "/ip4/1.2.3.4/tcp/0/ws" mean one free port for both: once a port was picked for
- * an ip, later zeros of that ip become it. */
+/* "/ip4/1.2.3.4/tcp/0" and "/ip4/1.2.3.4/tcp/0/ws" mean one free port for both: once a port was
+ * picked for an ip, later zeros of that ip become it. */
 static void share_port(const app_list *listen, char bound[][ADDR_MAX], size_t i, char *out)
 {
     const char *text = listen->items[i];
@@ -151,8 +151,8 @@ static int listen_all(run_command *r, const app_list *listen)
     return APP_OK;
 }
 
-/* Without --listen: every transport on port 4001 where it is free, else on another; IPv6 where the machine
- * has it. */
+/* Without --listen: every transport on port 4001 where it is free, else on another; IPv6 where the
+ * machine has it. */
 static int listen_default(run_command *r)
 {
     char bound[ADDR_MAX], text[64];
@@ -206,8 +206,8 @@ static int bootstrap(run_command *r)
 
 /* ---- the page ---- */
 
-/* Where the page's files are: as told, beside the program when it runs from its build folder, or where
- * make install puts them. NULL without one. */
+/* Where the page's files are: as told, beside the program when it runs from its build folder, or
+ * where make install puts them. NULL without one. */
 static const char *page_folder(const app_options *o, char *buf, size_t cap)
 {
     static const char *const places[] = {"../page", "../share/tern/page"};

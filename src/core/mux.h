@@ -14,7 +14,8 @@ typedef struct tern_mux {
     tern_conn *(*make)(tern_net *net, tern_stream *lower, bool client,
                        const tern_conn_facts *facts);
     void (*attach)(tern_conn *conn);
-    /* The lower stream died before attach: ends the conn with this reason and forgets the stream at once. */
+    /* The lower stream died before attach: ends the conn with this reason and forgets the stream at
+     * once. */
     void (*abandon)(tern_conn *conn, const tern_error *why);
 } tern_mux;
 

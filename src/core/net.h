@@ -43,11 +43,12 @@ typedef struct tern_net_ops {
     /* Registers / removes a protocol handler. TERN_E_STATE if the id is taken, TERN_E_NOMEM. */
     int (*handle)(tern_net *net, const tern_protocol *protocol);
     void (*unhandle)(tern_net *net, const char *id);
-    /* Opens a stream on a conn and negotiates one of the ids (NULL-terminated, best first; the strings
-     * stay valid until done). With a single id the caller may write at once (optimistic); until done
-     * only write, room, end and reset are his. NULL with *reterr as tern_conn_open. `done` comes exactly
-     * once, from the loop: with code 0 and the id agreed on (take the stream inside it), or with the
-     * error, also after the caller's own reset; the stream is gone when it returns. */
+    /* Opens a stream on a conn and negotiates one of the ids (NULL-terminated, best first; the
+     * strings stay valid until done). With a single id the caller may write at once (optimistic);
+     * until done only write, room, end and reset are his. NULL with *reterr as tern_conn_open.
+     * `done` comes exactly once, from the loop: with code 0 and the id agreed on (take the stream
+     * inside it), or with the error, also after the caller's own reset; the stream is gone when it
+     * returns. */
     tern_stream *(*open)(tern_net *net, tern_conn *conn, const char *const *ids,
                          void (*done)(void *owner, tern_stream *s, const char *id,
                                       const tern_error *error),

@@ -149,8 +149,7 @@ static tern_multiaddr *with_self(tern_node *node, const tern_multiaddr *addr)
     return tern_ma_with(addr, TERN_MA_P2P, self->bytes, self->len);
 }
 
-int tern_node_listen(tern_node *node, const char *text, char *bound, size_t cap,
-                     tern_error *reterr)
+int tern_node_listen(tern_node *node, const char *text, char *bound, size_t cap, tern_error *reterr)
 {
     tern_error error;
     tern_multiaddr *at = NULL;

@@ -1,5 +1,6 @@
-/* The node from inside: what tern/node.h's opaque type holds. One file a verb: node.c (birth, run, stop),
- * dial.c, protocol.c (handlers, streams, pings), http.c (page, metrics), sync.c (blocking helpers). */
+/* The node from inside: what tern/node.h's opaque type holds. One file a verb: node.c (birth, run,
+ * stop), dial.c, protocol.c (handlers, streams, pings), http.c (page, metrics), sync.c (blocking
+ * helpers). */
 #ifndef TERN_HOST_HOST_H
 #define TERN_HOST_HOST_H
 
@@ -17,26 +18,27 @@ typedef struct tern_page tern_page;
 struct tern_node {
     tern_loop *loop;
     bool own_loop;
-    bool foreign;          /* the loop is the caller's (a simulation): not closed or freed here */
-    tern_options options;  /* strings in it are copies held below */
+    bool foreign;         /* the loop is the caller's (a simulation): not closed or freed here */
+    tern_options options; /* strings in it are copies held below */
     char *agent, *security, *muxer, *page_folder;
     const tern_secure *secures[TERN_PARTS_MAX + 1];
     const tern_mux *muxes[TERN_PARTS_MAX + 1];
     tern_swarm *swarm;
     tern_identify *identify;
     tern_page *page;
-    tern_list pingers;     /* node_pinger: one a conn that was pinged */
-    tern_list handlers;    /* node_handler: registered protocols */
-    tern_list dials;       /* node_dial: under way */
-    tern_list timers;      /* node_timer */
-    tern_list sync;        /* sync_service: protocols served blockingly */
+    tern_list pingers;  /* node_pinger: one a conn that was pinged */
+    tern_list handlers; /* node_handler: registered protocols */
+    tern_list dials;    /* node_dial: under way */
+    tern_list timers;   /* node_timer */
+    tern_list sync;     /* sync_service: protocols served blockingly */
     struct tern_noise_identity *noise;
     pthread_t thread;
-    pthread_mutex_t lock;  /* guards running and stopped, which other threads read */
+    pthread_mutex_t lock; /* guards running and stopped, which other threads read */
     bool running, threaded, stopped;
 };
 
-/* Makes a node on a loop of the caller's choosing (the simulated network's): tern_node_new for tests. */
+/* Makes a node on a loop of the caller's choosing (the simulated network's): tern_node_new for
+ * tests. */
 int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **ret,
                      tern_error *reterr);
 

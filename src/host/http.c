@@ -1,5 +1,5 @@
-/* HTTP on the node's TCP port, for what is no WebSocket upgrade: the page's files, /node.json, /healthz,
- * /metrics. GET and HEAD, one request a connection. */
+/* HTTP on the node's TCP port, for what is no WebSocket upgrade: the page's files, /node.json,
+ * /healthz, /metrics. GET and HEAD, one request a connection. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -17,7 +17,8 @@ typedef struct page_file {
     size_t len;
 } page_file;
 
-/* What a page may consist of: a fixed list, so that no path of a peer's ever meets the file system. */
+/* What a page may consist of: a fixed list, so that no path of a peer's ever meets the file system.
+ */
 static const page_file known[] = {
     {"/", "index.html", "text/html; charset=utf-8", NULL, 0},
     {"/index.html", "index.html", "text/html; charset=utf-8", NULL, 0},

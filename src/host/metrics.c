@@ -1,4 +1,5 @@
-/* What the node tells about itself: counters in Prometheus' text format, /node.json, stats, the page's URL. */
+/* What the node tells about itself: counters in Prometheus' text format, /node.json, stats, the
+ * page's URL. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -60,8 +61,8 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
     int code = 0;
     code |= gauge(out, "connections", "Live connections", node->swarm->conn_count);
     code |= gauge(out, "connections_limit", "Most connections allowed", l->conns);
-    code |= gauge(out, "pending", "Incoming connections not secured yet",
-                  node->swarm->pending_count);
+    code |=
+        gauge(out, "pending", "Incoming connections not secured yet", node->swarm->pending_count);
     code |= gauge(out, "pending_limit", "Most of these allowed", l->pending);
     code |= gauge(out, "streams", "Live streams", count_streams(node));
     code |= gauge(out, "resident_bytes", "Memory of the process", resident());
@@ -118,8 +119,8 @@ int tern_node_json(tern_node *node, tern_buf *out)
 {
     char peer[TERN_PEER_ID_TEXT];
     json_list list = {out, false};
-    tern_buf_printf(out, "{\"peer\":\"%s\",\"agent\":",
-                    tern_peer_id_text(&node->swarm->net.self, peer));
+    tern_buf_printf(out,
+                    "{\"peer\":\"%s\",\"agent\":", tern_peer_id_text(&node->swarm->net.self, peer));
     json_string(out, node->agent);
     tern_buf_printf(out, ",\"addrs\":[");
     tern_node_addresses(node, add_addr, &list);

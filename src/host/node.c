@@ -45,8 +45,7 @@ static void fill_limits(tern_limits *l, const tern_options *o)
     l->conns_per_peer =
         o->max_connections_per_peer > 0 ? o->max_connections_per_peer : l->conns_per_peer;
     if (o->max_connections_per_ip != 0) {
-        l->conns_per_ip =
-            o->max_connections_per_ip > 0 ? (uint32_t)o->max_connections_per_ip : 0;
+        l->conns_per_ip = o->max_connections_per_ip > 0 ? (uint32_t)o->max_connections_per_ip : 0;
     }
     l->pending = o->max_pending > 0 ? o->max_pending : l->pending;
     l->streams_per_conn = o->max_streams > 0 ? o->max_streams : l->streams_per_conn;
@@ -181,8 +180,7 @@ static int choose_parts(tern_node *node, tern_error *reterr)
     }
     if (n == 0) {
         return tern_fail(reterr, TERN_E_UNSUPPORTED, "host",
-                         "security '%s' is not in this build; see 'tern features'",
-                         node->security);
+                         "security '%s' is not in this build; see 'tern features'", node->security);
     }
     if (m == 0) {
         return tern_fail(reterr, TERN_E_UNSUPPORTED, "host",
@@ -245,8 +243,8 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
     }
     tern_options *o = &node->options;
     int code = 0;
-    if (copy_string(&node->agent, o->agent != NULL ? o->agent : "tern/" TERN_VERSION,
-                    &o->agent) != 0 ||
+    if (copy_string(&node->agent, o->agent != NULL ? o->agent : "tern/" TERN_VERSION, &o->agent) !=
+            0 ||
         copy_string(&node->security, o->security, &o->security) != 0 ||
         copy_string(&node->muxer, o->muxer, &o->muxer) != 0 ||
         copy_string(&node->page_folder, o->page, &o->page) != 0) {

@@ -1,4 +1,5 @@
-/* The list of what a node is made of. A new transport, security layer, muxer or protocol is one line here. */
+/* The list of what a node is made of. A new transport, security layer, muxer or protocol is one
+ * line here. */
 #include "host/parts.h"
 
 #include "mux/yamux.h"

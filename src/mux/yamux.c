@@ -261,7 +261,6 @@ static tern_stream *yamux_open(tern_conn *base, tern_error *reterr)
     }
     tern_stream_init(&s->base, &yamux_stream_ops, base->loop, s->y.id);
     tern_conn_stream_born(base);
-    conn->net->counters.streams_out++;
     yamux_want_turn(conn); /* tells the peer even when nothing is written */
     return &s->base;
 }

@@ -19,7 +19,6 @@ static void opened(yamux_conn *conn, uint64_t now, const tern_yamux_event *e)
     }
     tern_stream_init(&s->base, &yamux_stream_ops, conn->base.loop, e->id);
     tern_conn_stream_born(&conn->base);
-    conn->net->counters.streams_in++;
     if (tern_conn_accept(&conn->base, &s->base) != 0) {
         conn->net->counters.allocation_failures++;
     }

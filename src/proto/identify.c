@@ -4,8 +4,9 @@
  *   serve a peer opens it, we write one message and end
  *   push  we open /ipfs/id/push/1.0.0, write one message and end; and the same the other way round
  *
- * A loopback peer hears all our addresses, a private one no loopback ones, a public one public ones only.
- * The signed record of each of these audiences is kept for a minute: signing is the dear part. */
+ * A loopback peer hears all our addresses, a private one no loopback ones, a public one public ones
+ * only. The signed record of each of these audiences is kept for a minute: signing is the dear
+ * part. */
 #include "proto/identify.h"
 
 #include "base/error.h"
@@ -72,8 +73,8 @@ static size_t addresses_for(tern_identify *id, enum audience audience,
     return count;
 }
 
-static tern_span record_for(tern_identify *id, enum audience audience,
-                            tern_multiaddr *const *addrs, size_t n)
+static tern_span record_for(tern_identify *id, enum audience audience, tern_multiaddr *const *addrs,
+                            size_t n)
 {
     record *r = &id->records[audience];
     uint64_t now = tern_loop_now(id->net->loop);
@@ -96,10 +97,10 @@ static void write_ours(tern_identify *id, tern_conn *conn, tern_stream *s)
     tern_multiaddr *addrs[ADDRS_SENT_MAX];
     enum audience audience = audience_of(conn);
     size_t n = addresses_for(id, audience, addrs);
-    tern_span record = record_for(id, audience, addrs, n);
+    tern_span sealed = record_for(id, audience, addrs, n);
     tern_buf out;
     tern_buf_init(&out, 0);
-    int code = tern_identify_build(id->net, addrs, n, record, conn->facts.remote, &out);
+    int code = tern_identify_build(id->net, addrs, n, sealed, conn->facts.remote, &out);
     if (code == 0) {
         code = tern_frame_write(s, tern_buf_data(&out), tern_buf_len(&out));
     }
@@ -174,7 +175,7 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
             code = too_many ? TERN_E_TOO_LARGE : tern_buf_append(&r->whole, msg.data, msg.len);
         }
         if (code != 0) {
-            refuse(r, code == TERN_E_TOO_LARGE    ? &c->identify_too_large
+            refuse(r, code == TERN_E_TOO_LARGE   ? &c->identify_too_large
                       : code == TERN_E_MALFORMED ? &c->identify_malformed
                                                  : &c->allocation_failures);
             return n;
@@ -364,8 +365,8 @@ void tern_identify_push(tern_identify *id)
         id->records[i].until = 0;
     }
     if (!tern_timer_armed(&id->push_timer)) {
-        tern_timer_start(id->net->loop, &id->push_timer,
-                         tern_loop_now(id->net->loop) + PUSH_DELAY, on_push_time);
+        tern_timer_start(id->net->loop, &id->push_timer, tern_loop_now(id->net->loop) + PUSH_DELAY,
+                         on_push_time);
     }
 }
 

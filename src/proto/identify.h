@@ -4,7 +4,7 @@
 
 #include "core/net.h"
 
-#define TERN_IDENTIFY_ID "/ipfs/id/1.0.0"
+#define TERN_IDENTIFY_ID      "/ipfs/id/1.0.0"
 #define TERN_IDENTIFY_PUSH_ID "/ipfs/id/push/1.0.0"
 
 enum {
@@ -23,8 +23,8 @@ tern_identify *tern_identify_new(tern_net *net);
 void tern_identify_free(tern_identify *id);
 /* Asks a new connection's peer; the answer goes to net->ops->identified. Optimistic. */
 void tern_identify_ask(tern_identify *id, tern_conn *conn);
-/* Our addresses or protocols changed: a full message to every peer that speaks push, collected over one
- * second, at most 32 at once. */
+/* Our addresses or protocols changed: a full message to every peer that speaks push, collected over
+ * one second, at most 32 at once. */
 void tern_identify_push(tern_identify *id);
 
 #endif

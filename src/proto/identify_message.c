@@ -140,8 +140,8 @@ int tern_identify_parse(tern_net *net, const tern_peer_id *peer, const uint8_t *
     tern_span body, record = {NULL, 0};
     int code = 0;
     while (code == 0 && tern_pb_next(&r)) {
-        bool wanted = (r.field >= PUBLIC_KEY && r.field <= AGENT_VERSION) ||
-                      r.field == SIGNED_PEER_RECORD;
+        bool wanted =
+            (r.field >= PUBLIC_KEY && r.field <= AGENT_VERSION) || r.field == SIGNED_PEER_RECORD;
         if (!wanted || !tern_pb_bytes(&r, &body)) {
             continue;
         }

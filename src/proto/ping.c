@@ -1,4 +1,5 @@
-/* Ping, the answering side: every 32-byte block comes back as it is. The asking side is pinger.c. */
+/* Ping, the answering side: every 32-byte block comes back as it is. The asking side is pinger.c.
+ */
 #include "proto/ping.h"
 
 #include "base/mem.h"

@@ -1,5 +1,5 @@
-/* The addresses that we announce: what listens, with unspecified IPs expanded to the machine's own. The list
- * is made anew when it is a second old, so interfaces may come and go. */
+/* The addresses that we announce: what listens, with unspecified IPs expanded to the machine's own.
+ * The list is made anew when it is a second old, so interfaces may come and go. */
 #include "swarm/swarm.h"
 
 #include "base/mem.h"
@@ -82,8 +82,8 @@ int tern_swarm_announce(tern_swarm *swarm, const tern_multiaddr *addr)
     if (swarm->announced_count == ADDRS_MAX) {
         return TERN_E_LIMIT;
     }
-    tern_multiaddr **grown = tern_realloc(
-        swarm->announced, (swarm->announced_count + 1) * sizeof(tern_multiaddr *));
+    tern_multiaddr **grown =
+        tern_realloc(swarm->announced, (swarm->announced_count + 1) * sizeof(tern_multiaddr *));
     if (grown == NULL) {
         return TERN_E_NOMEM;
     }

@@ -1,10 +1,11 @@
-/* Dialling a peer: its addresses are resolved, ranked, and raced with staggered starts; the first that ends
- * in a secured connection to the right peer wins and the others are cancelled.
+/* Dialling a peer: its addresses are resolved, ranked, and raced with staggered starts; the first
+ * that ends in a secured connection to the right peer wins and the others are cancelled.
  *
- *   request (one per caller) --> dialer (one per peer) --> candidates --> attempts: transport, upgrade
+ *   request (one per caller) --> dialer (one per peer) --> candidates --> attempts: transport,
+ * upgrade
  *
- * Requests for a peer that is being dialled join its dialer. A failed attempt starts the next at once; an
- * optimistic upgrade that was refused is tried once more without optimism. */
+ * Requests for a peer that is being dialled join its dialer. A failed attempt starts the next at
+ * once; an optimistic upgrade that was refused is tried once more without optimism. */
 #include "swarm/swarm.h"
 
 #include "base/error.h"
@@ -46,7 +47,7 @@ struct tern_dialer {
     tern_list link; /* in swarm->dials */
     tern_swarm *swarm;
     tern_peer_id peer;
-    bool alone;     /* a fresh connection was asked for: nobody joins */
+    bool alone; /* a fresh connection was asked for: nobody joins */
     tern_list requests;
     candidate candidates[TERN_DIAL_ADDRS_MAX];
     size_t count, running;
@@ -173,8 +174,8 @@ static void fail_candidate(tern_dialer *d, size_t i, const tern_error *error)
     candidate *c = &d->candidates[i];
     tern_error copy = *error;
     bool was_running = c->state == RUNNING;
-    TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr),
-             copy.layer, copy.text);
+    TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr), copy.layer,
+             copy.text);
     free_attempt(c);
     c->state = FAILED;
     c->error = copy;

@@ -3,8 +3,8 @@
 
 #include "codec/multiaddr.h"
 
-/* Score, from the most significant: relayed, kind of network, transport; the IP family is handled by
- * taking turns, not by the score. */
+/* Score, from the most significant: relayed, kind of network, transport; the IP family is handled
+ * by taking turns, not by the score. */
 enum { SCORE_RELAYED = 1 << 16, SCORE_PUBLIC = 1 << 8 };
 
 static uint32_t transport_score(const tern_multiaddr *a)

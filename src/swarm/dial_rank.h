@@ -1,6 +1,6 @@
-/* Which address when (happy eyeballs, RFC 8305, as far as it is about order): a pure function over the list
- * of candidates. Direct before relayed, private before public, QUIC before TCP, plain TCP before
- * WebSocket, IPv6 before IPv4 in turns. */
+/* Which address when (happy eyeballs, RFC 8305, as far as it is about order): a pure function over
+ * the list of candidates. Direct before relayed, private before public, QUIC before TCP, plain TCP
+ * before WebSocket, IPv6 before IPv4 in turns. */
 #ifndef TERN_SWARM_DIAL_RANK_H
 #define TERN_SWARM_DIAL_RANK_H
 
@@ -20,7 +20,8 @@ typedef struct tern_dial_rank {
 /* Ranks one address by what it is. */
 tern_dial_rank tern_dial_rank_of(const tern_multiaddr *addr);
 
-/* Sorts addresses by rank, the IP families of one class in turns (IPv6 first); order[] gets indexes. */
+/* Sorts addresses by rank, the IP families of one class in turns (IPv6 first); order[] gets
+ * indexes. */
 void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, size_t *order);
 
 #endif

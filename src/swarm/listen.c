@@ -1,6 +1,7 @@
-/* Listening: transports' listeners, accepted streams on their way through the upgrade, and the limit on how
- * many of these may be pending. When it is reached, the oldest pending one of the busiest address is
- * evicted: the newest is never refused, so a flood from one address harms itself first. */
+/* Listening: transports' listeners, accepted streams on their way through the upgrade, and the
+ * limit on how many of these may be pending. When it is reached, the oldest pending one of the
+ * busiest address is evicted: the newest is never refused, so a flood from one address harms itself
+ * first. */
 #include "swarm/swarm.h"
 
 #include "base/error.h"

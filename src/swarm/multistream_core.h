@@ -1,11 +1,12 @@
-/* multistream-select 1.0 without I/O (multiformats, multistream-select): which protocol a stream speaks.
+/* multistream-select 1.0 without I/O (multiformats, multistream-select): which protocol a stream
+ * speaks.
  *
  *   initiator  header, proposal ->            every message: varint length, text, '\n'
  *              <- header, proposal (agreed) or "na" (propose the next)
  *
- * The initiator's header and first proposal are written at once; the protocol's own first bytes may follow
- * them before any answer (optimism is the driver's business). Bytes behind the agreed message belong to
- * the protocol and are not used here. */
+ * The initiator's header and first proposal are written at once; the protocol's own first bytes may
+ * follow them before any answer (optimism is the driver's business). Bytes behind the agreed
+ * message belong to the protocol and are not used here. */
 #ifndef TERN_SWARM_MULTISTREAM_CORE_H
 #define TERN_SWARM_MULTISTREAM_CORE_H
 
@@ -28,8 +29,8 @@ int tern_ms_start(tern_ms *ms, bool initiator, const char *const *ids, tern_buf 
 void tern_ms_free(tern_ms *ms);
 
 /* Feeds bytes; appends answers to out. 1: agreed on *ret_id (one of ids); 0: more bytes needed;
- * TERN_E_NEGOTIATION (nothing in common), TERN_E_MALFORMED, TERN_E_TOO_LARGE, TERN_E_LIMIT (too many
- * proposals), TERN_E_NOMEM. *ret_used says how many bytes were used, always. */
+ * TERN_E_NEGOTIATION (nothing in common), TERN_E_MALFORMED, TERN_E_TOO_LARGE, TERN_E_LIMIT (too
+ * many proposals), TERN_E_NOMEM. *ret_used says how many bytes were used, always. */
 int tern_ms_feed(tern_ms *ms, const uint8_t *data, size_t n, tern_buf *out, size_t *ret_used,
                  const char **ret_id);
 

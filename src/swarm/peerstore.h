@@ -1,5 +1,5 @@
-/* What we know of peers: addresses (with expiry), protocols, agent. Bounded: the peer not used for the longest
- * time is forgotten first. */
+/* What we know of peers: addresses (with expiry), protocols, agent. Bounded: the peer not used for
+ * the longest time is forgotten first. */
 #ifndef TERN_SWARM_PEERSTORE_H
 #define TERN_SWARM_PEERSTORE_H
 
@@ -40,8 +40,8 @@ void tern_peerstore_init(tern_peerstore *store);
 void tern_peerstore_free(tern_peerstore *store);
 /* NULL if unknown. */
 tern_known_peer *tern_peerstore_get(tern_peerstore *store, const tern_peer_id *id);
-/* Remembers an address until then (the later of two times wins). Full lists drop the one that expires
- * first. 0 or TERN_E_NOMEM. */
+/* Remembers an address until then (the later of two times wins). Full lists drop the one that
+ * expires first. 0 or TERN_E_NOMEM. */
 int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
                             const tern_multiaddr *addr, uint64_t until);
 /* Replaces the peer's protocols with copies. */

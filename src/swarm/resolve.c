@@ -1,4 +1,5 @@
-/* Names to addresses: see resolve.h. One look-up object per DNS question; the op ends with the last. */
+/* Names to addresses: see resolve.h. One look-up object per DNS question; the op ends with the
+ * last. */
 #include "swarm/resolve.h"
 
 #include <stdio.h>

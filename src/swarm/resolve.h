@@ -1,6 +1,6 @@
 /* Names in addresses to IPs: /dns, /dns4, /dns6 by A and AAAA records, /dnsaddr by TXT records at
- * _dnsaddr.<name>, which may name further names (libp2p specs, addressing). Bounded in depth, look-ups
- * and results. */
+ * _dnsaddr.<name>, which may name further names (libp2p specs, addressing). Bounded in depth,
+ * look-ups and results. */
 #ifndef TERN_SWARM_RESOLVE_H
 #define TERN_SWARM_RESOLVE_H
 
@@ -14,8 +14,8 @@ typedef struct tern_resolve {
     /* in */
     tern_net *net;
     tern_peer_id peer; /* len != 0: /dnsaddr results that name another peer are left out */
-    /* Each address as it is found, beginning with an IP; the name it was resolved from or NULL. Lent. May
-     * be called from inside tern_resolve_start too. */
+    /* Each address as it is found, beginning with an IP; the name it was resolved from or NULL.
+     * Lent. May be called from inside tern_resolve_start too. */
     void (*on_addr)(struct tern_resolve *r, const tern_multiaddr *addr, const char *host);
     void *owner;
     /* private */

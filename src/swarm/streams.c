@@ -1,5 +1,5 @@
-/* Protocols: incoming streams are negotiated and given to their handler, outgoing ones are opened and
- * negotiated. Incoming streams that still negotiate are counted per connection. */
+/* Protocols: incoming streams are negotiated and given to their handler, outgoing ones are opened
+ * and negotiated. Incoming streams that still negotiate are counted per connection. */
 #include "swarm/swarm.h"
 
 #include "base/error.h"
@@ -143,10 +143,8 @@ void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
         return;
     }
     in->c = c;
-    in->negotiation = (tern_negotiation){.net = net,
-                                         .stream = s,
-                                         .ids = c->swarm->protocol_ids,
-                                         .lost = incoming_lost};
+    in->negotiation = (tern_negotiation){
+        .net = net, .stream = s, .ids = c->swarm->protocol_ids, .lost = incoming_lost};
     tern_list_push(&c->negotiations, &in->link);
     c->negotiating++;
     tern_op_init(&in->negotiation.op, net->loop,
@@ -171,8 +169,8 @@ static void outgoing_agreed(tern_op *op, const tern_error *error)
     outgoing *out = TERN_CONTAINER(op, outgoing, negotiation.op);
     outgoing copy = *out;
     tern_free(out);
-    copy.done(copy.owner, error->code == 0 ? copy.negotiation.stream : NULL,
-              copy.negotiation.id, error);
+    copy.done(copy.owner, error->code == 0 ? copy.negotiation.stream : NULL, copy.negotiation.id,
+              error);
 }
 
 static void outgoing_lost(tern_negotiation *n, const tern_error *why)

@@ -267,8 +267,9 @@ size_t tern_swarm_close_peer(tern_swarm *swarm, const tern_peer_id *id, uint64_t
     return n;
 }
 
-/* *it counts the entries passed; the walk is restarted each time, which keeps it valid while conns come
- * and go at the price of a quadratic walk: for the few callers per identify push that is nothing. */
+/* *it counts the entries passed; the walk is restarted each time, which keeps it valid while conns
+ * come and go at the price of a quadratic walk: for the few callers per identify push that is
+ * nothing. */
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *id, size_t *it)
 {
     tern_swarm *swarm = tern_swarm_of(net);

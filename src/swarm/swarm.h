@@ -1,5 +1,5 @@
-/* The swarm: every connection of a node, the protocols it speaks, the addresses it listens on, and the
- * dials under way. One file a verb:
+/* The swarm: every connection of a node, the protocols it speaks, the addresses it listens on, and
+ * the dials under way. One file a verb:
  *
  *   swarm.c     birth, stop, the table of connections
  *   listen.c    listeners, accepted streams, pending upgrades and their limits
@@ -42,7 +42,7 @@ struct tern_swarm_conn {
     uint32_t negotiating;
     tern_swarm *swarm;
     tern_conn *conn;
-    tern_endpoint block;    /* the remote's address block that limits count, family 0 = not counted */
+    tern_endpoint block; /* the remote's address block that limits count, family 0 = not counted */
     uint8_t tallies[TERN_PROTOCOLS_MAX]; /* incoming streams per protocol */
 };
 
@@ -54,7 +54,7 @@ struct tern_swarm_peer {
 };
 
 struct tern_swarm {
-    tern_net net; /* first: parts get it as tern_net */
+    tern_net net;                            /* first: parts get it as tern_net */
     const tern_transport *const *transports; /* NULL-terminated */
     tern_upgrade_parts parts;
     const tern_swarm_events *events;
@@ -63,16 +63,16 @@ struct tern_swarm {
     const char *protocol_ids[TERN_PROTOCOLS_MAX + 1];
     tern_list conns;
     size_t conn_count;
-    tern_map peers;       /* peer id -> tern_swarm_peer */
-    tern_map blocks;      /* address block -> count of secured incoming conns */
-    tern_list listeners;  /* tern_swarm_listener */
-    tern_list pending;    /* tern_pending: accepted, being upgraded */
+    tern_map peers;      /* peer id -> tern_swarm_peer */
+    tern_map blocks;     /* address block -> count of secured incoming conns */
+    tern_list listeners; /* tern_swarm_listener */
+    tern_list pending;   /* tern_pending: accepted, being upgraded */
     size_t pending_count;
-    tern_list dials;      /* tern_dialer */
+    tern_list dials; /* tern_dialer */
     tern_peerstore store;
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
-    uint64_t addrs_until; /* the cache's age */
+    uint64_t addrs_until;       /* the cache's age */
     tern_multiaddr **announced; /* given by the owner: they replace what is listened on */
     size_t announced_count;
     tern_timer stop_timer;
@@ -84,8 +84,8 @@ struct tern_swarm {
 int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, const char *agent,
                    const tern_transport *const *transports, const tern_upgrade_parts *parts,
                    const tern_swarm_events *events, void *owner, tern_swarm **ret);
-/* Graceful: listeners close, dials are cancelled, conns close in good order; after three seconds whatever
- * is left is cut. on_stopped follows, then tern_swarm_free may be called. */
+/* Graceful: listeners close, dials are cancelled, conns close in good order; after three seconds
+ * whatever is left is cut. on_stopped follows, then tern_swarm_free may be called. */
 void tern_swarm_stop(tern_swarm *swarm);
 void tern_swarm_free(tern_swarm *swarm);
 
@@ -97,8 +97,8 @@ void tern_swarm_close_listeners(tern_swarm *swarm);
 void tern_swarm_cancel_pending(tern_swarm *swarm);
 
 /* ---- swarm.c ---- */
-/* A secured connection joins the table; limits are charged, on_connected is told. On an error the conn is
- * dropped: TERN_E_SELF, TERN_E_LIMIT, TERN_E_CANCELLED (stopping), TERN_E_NOMEM. */
+/* A secured connection joins the table; limits are charged, on_connected is told. On an error the
+ * conn is dropped: TERN_E_SELF, TERN_E_LIMIT, TERN_E_CANCELLED (stopping), TERN_E_NOMEM. */
 int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr);
 /* The best live connection to a peer: not limited before limited, then the newest. NULL if none. */
 tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *peer);
@@ -117,21 +117,22 @@ enum { TERN_DIAL_ADDRS_MAX = 100 };
 typedef struct tern_dial_request {
     tern_op op; /* initialise with tern_op_init */
     /* in */
-    tern_peer_id peer;            /* len 0: whoever answers at the addresses */
-    tern_multiaddr *const *addrs; /* lent until start returns; the store's addresses of peer join them */
+    tern_peer_id peer; /* len 0: whoever answers at the addresses */
+    tern_multiaddr *const
+        *addrs; /* lent until start returns; the store's addresses of peer join them */
     size_t addr_count;
-    bool fresh;                   /* a new connection even if there is one */
+    bool fresh; /* a new connection even if there is one */
     /* out */
-    tern_conn *conn;              /* lent: the swarm's */
-    tern_dial_attempt *attempts;  /* what was tried; freed by tern_dial_request_clear */
+    tern_conn *conn;             /* lent: the swarm's */
+    tern_dial_attempt *attempts; /* what was tried; freed by tern_dial_request_clear */
     size_t attempt_count;
     /* private */
     tern_list link;
     struct tern_dialer *dialer;
 } tern_dial_request;
 
-/* Starts request->op. Errors by op: SELF, INVALID (no address), UNSUPPORTED (no transport dials any of
- * them), TIMEOUT, or the most telling of the attempts'. 0 or TERN_E_NOMEM. */
+/* Starts request->op. Errors by op: SELF, INVALID (no address), UNSUPPORTED (no transport dials any
+ * of them), TIMEOUT, or the most telling of the attempts'. 0 or TERN_E_NOMEM. */
 int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *request);
 void tern_dial_request_clear(tern_dial_request *request);
 void tern_swarm_cancel_dials(tern_swarm *swarm);
@@ -150,7 +151,8 @@ size_t tern_swarm_protocols(tern_net *net, const char *const **ret);
 /* Our listening addresses, unspecified ones expanded to the machine's own; cached for a second. */
 size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret);
 void tern_swarm_forget_addresses(tern_swarm *swarm);
-/* Announces addr instead of the listening ones; a reference is taken. TERN_E_NOMEM, TERN_E_LIMIT. */
+/* Announces addr instead of the listening ones; a reference is taken. TERN_E_NOMEM, TERN_E_LIMIT.
+ */
 int tern_swarm_announce(tern_swarm *swarm, const tern_multiaddr *addr);
 void tern_swarm_forget_announced(tern_swarm *swarm);
 

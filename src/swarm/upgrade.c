@@ -1,5 +1,5 @@
-/* The upgrade, step by step: see upgrade.h. One step is under way at a time (negotiation or handshake; both
- * when optimistic); each step's end starts the next. */
+/* The upgrade, step by step: see upgrade.h. One step is under way at a time (negotiation or
+ * handshake; both when optimistic); each step's end starts the next. */
 #include "swarm/upgrade.h"
 
 #include "base/error.h"
@@ -123,11 +123,8 @@ static void propose_late(tern_upgrade *u)
     }
     late->mux = u->parts->muxes[0];
     late->ids[0] = late->mux->id;
-    late->negotiation = (tern_negotiation){.net = u->net,
-                                           .stream = u->stream,
-                                           .initiator = true,
-                                           .ids = late->ids,
-                                           .lost = late_lost};
+    late->negotiation = (tern_negotiation){
+        .net = u->net, .stream = u->stream, .initiator = true, .ids = late->ids, .lost = late_lost};
     tern_op_init(&late->negotiation.op, u->net->loop,
                  tern_loop_now(u->net->loop) + u->net->limits.negotiation_time, late_done);
     if (tern_negotiate(&late->negotiation) != 0) {

@@ -1,10 +1,11 @@
-/* From a stream to a conn: multistream -> security -> (muxer inside the handshake, or multistream) -> conn
- * (libp2p specs, connections).
+/* From a stream to a conn: multistream -> security -> (muxer inside the handshake, or multistream)
+ * -> conn (libp2p specs, connections).
  *
- * An optimistic initiator sends the security proposal together with the handshake's first message, and a
- * muxer proposal together with the muxer's first frames, so a connection is usable two round trips after
- * the first SYN. A peer that refuses the security then has read the message as garbage: the upgrade fails
- * with TERN_E_NEGOTIATION and `retry` set, and the dialler dials again without optimism. */
+ * An optimistic initiator sends the security proposal together with the handshake's first message,
+ * and a muxer proposal together with the muxer's first frames, so a connection is usable two round
+ * trips after the first SYN. A peer that refuses the security then has read the message as garbage:
+ * the upgrade fails with TERN_E_NEGOTIATION and `retry` set, and the dialler dials again without
+ * optimism. */
 #ifndef TERN_SWARM_UPGRADE_H
 #define TERN_SWARM_UPGRADE_H
 
@@ -25,8 +26,8 @@ typedef struct tern_upgrade {
     /* in */
     tern_net *net;
     const tern_upgrade_parts *parts;
-    tern_stream *stream;   /* the upgrade's from the start on */
-    bool initiator;        /* role: security initiator and muxer client */
+    tern_stream *stream; /* the upgrade's from the start on */
+    bool initiator;      /* role: security initiator and muxer client */
     bool optimistic;
     tern_peer_id expected; /* len 0 = anybody */
     tern_conn_facts facts; /* local, remote, transport, inbound, limited; references taken over */
@@ -41,8 +42,8 @@ typedef struct tern_upgrade {
     const char *mux_ids[TERN_PARTS_MAX + 1];
 } tern_upgrade;
 
-/* Starts op. On any failure the stream is reset and gone. 0 or TERN_E_NOMEM (nothing started, stream and
- * facts are still the caller's). */
+/* Starts op. On any failure the stream is reset and gone. 0 or TERN_E_NOMEM (nothing started,
+ * stream and facts are still the caller's). */
 int tern_upgrade_start(tern_upgrade *u);
 
 #endif

@@ -10,15 +10,9 @@ static const struct {
 } beginnings[] = {
     {{0x13, '/', 'm'}, 3, TERN_FIRST_RAW}, /* multistream-select: its length and name */
     {{0x16, 0x03}, 2, TERN_FIRST_TLS},     /* a TLS handshake record */
-    {"GET", 3, TERN_FIRST_HTTP},
-    {"HEA", 3, TERN_FIRST_HTTP},
-    {"POS", 3, TERN_FIRST_HTTP},
-    {"PUT", 3, TERN_FIRST_HTTP},
-    {"DEL", 3, TERN_FIRST_HTTP},
-    {"CON", 3, TERN_FIRST_HTTP},
-    {"OPT", 3, TERN_FIRST_HTTP},
-    {"TRA", 3, TERN_FIRST_HTTP},
-    {"PAT", 3, TERN_FIRST_HTTP},
+    {"GET", 3, TERN_FIRST_HTTP},           {"HEA", 3, TERN_FIRST_HTTP}, {"POS", 3, TERN_FIRST_HTTP},
+    {"PUT", 3, TERN_FIRST_HTTP},           {"DEL", 3, TERN_FIRST_HTTP}, {"CON", 3, TERN_FIRST_HTTP},
+    {"OPT", 3, TERN_FIRST_HTTP},           {"TRA", 3, TERN_FIRST_HTTP}, {"PAT", 3, TERN_FIRST_HTTP},
 };
 
 enum tern_first tern_first_bytes(const uint8_t *p, size_t n)

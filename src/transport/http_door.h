@@ -8,7 +8,13 @@
 
 enum { TERN_FIRST_BYTES = 3 }; /* enough to decide */
 
-enum tern_first { TERN_FIRST_MORE, TERN_FIRST_RAW, TERN_FIRST_HTTP, TERN_FIRST_TLS, TERN_FIRST_UNKNOWN };
+enum tern_first {
+    TERN_FIRST_MORE,
+    TERN_FIRST_RAW,
+    TERN_FIRST_HTTP,
+    TERN_FIRST_TLS,
+    TERN_FIRST_UNKNOWN
+};
 
 /* What a connection that begins with these bytes is; TERN_FIRST_MORE while several are possible. */
 enum tern_first tern_first_bytes(const uint8_t *p, size_t n);

@@ -36,6 +36,8 @@ struct tern_tcp_port {
     } classes[TERN_TCP_CLASSES];
 };
 
+enum stage { FIRST, HEAD, ANSWERED };
+
 typedef struct visitor {
     tern_list link;
     tern_tcp_port *port;
@@ -43,7 +45,7 @@ typedef struct visitor {
     tern_endpoint local, remote;
     tern_timer deadline;
     size_t crowd; /* visitors of the same address, this one included */
-    enum { FIRST, HEAD, ANSWERED } stage;
+    enum stage stage;
     uint8_t first[TERN_FIRST_BYTES];
     uint8_t first_len;
     tern_buf head;
@@ -68,7 +70,7 @@ static void count_crowd(tern_tcp_ports *ports, const visitor *v, int by)
     }
 }
 
-/* Frees a visitor; its stream lives on. */
+/* Frees a visitor; its stream lives on, silent until somebody takes it. */
 static void remove_visitor(visitor *v)
 {
     tern_tcp_ports *ports = v->port->net->ports;
@@ -77,6 +79,7 @@ static void remove_visitor(visitor *v)
     tern_list_remove(&v->link);
     tern_timer_stop(&v->deadline);
     tern_buf_free(&v->head);
+    tern_stream_take(v->s, NULL, NULL);
     tern_free(v);
 }
 
@@ -132,7 +135,7 @@ static void on_deadline(tern_timer *timer)
     }
 }
 
-static void set_stage(visitor *v, int stage, uint64_t time)
+static void set_stage(visitor *v, enum stage stage, uint64_t time)
 {
     tern_loop *loop = v->port->net->loop;
     v->stage = stage;
@@ -266,14 +269,10 @@ static size_t take_raw(visitor *v, size_t n)
         expel(v, &v->port->net->counters.first_bytes_unknown, "raw libp2p is not listened for");
         return n;
     }
-    tern_stream *s = v->s;
-    uint8_t first[TERN_FIRST_BYTES];
-    size_t taken = v->first_len;
-    memcpy(first, v->first, taken);
-    hand_over(v, TERN_TCP_RAW, NULL);
-    if (taken > 0) {
-        tern_stream_deliver(s, first, taken);
+    if (v->first_len > 0) {
+        tern_stream_deliver(v->s, v->first, v->first_len);
     }
+    hand_over(v, TERN_TCP_RAW, NULL);
     return 0;
 }
 
@@ -494,14 +493,16 @@ bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoi
 {
     tern_tcp_ports *ports = net->ports;
     bool inside = tern_endpoint_is_loopback(to);
-    for (tern_list *l = ports != NULL ? ports->ports.next : NULL; l != NULL && l != &ports->ports;
-         l = l->next) {
+    if (ports == NULL) {
+        return false;
+    }
+    for (tern_list *l = ports->ports.next; l != &ports->ports; l = l->next) {
         const tern_endpoint *local = &TERN_CONTAINER(l, tern_tcp_port, link)->local;
         bool anywhere = tern_endpoint_is_unspecified(local);
         bool fits = anywhere || tern_endpoint_is_loopback(local) == inside;
         /* From a port to itself would be a socket that meets itself. */
-        bool itself = local->port == to->port &&
-                      ((inside && anywhere) || tern_endpoint_eq(local, to));
+        bool itself =
+            local->port == to->port && ((inside && anywhere) || tern_endpoint_eq(local, to));
         if (local->family == to->family && fits && !itself) {
             *ret = *local;
             return true;

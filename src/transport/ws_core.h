@@ -46,26 +46,26 @@ enum {
 /* ---- reading ---- */
 
 typedef struct tern_ws_reader {
-    uint64_t left;                         /* payload of the current frame that has not come yet */
-    uint8_t head[TERN_WS_HEAD_MAX];        /* of an unfinished header */
-    uint8_t control[TERN_WS_CONTROL_MAX];  /* payload of an unfinished control frame */
+    uint64_t left;                        /* payload of the current frame that has not come yet */
+    uint8_t head[TERN_WS_HEAD_MAX];       /* of an unfinished header */
+    uint8_t control[TERN_WS_CONTROL_MAX]; /* payload of an unfinished control frame */
     uint8_t head_len, control_len;
-    uint8_t opcode;      /* of the current frame */
-    uint8_t phase;       /* place in the mask of the next payload byte */
-    bool client;         /* whose side this is */
-    bool in_frame;       /* the header is complete */
-    bool fin;            /* ... and said that the message ends here */
-    bool in_message;     /* a continuation must follow */
-    bool closed;         /* a close frame came: what follows is dropped */
+    uint8_t opcode;  /* of the current frame */
+    uint8_t phase;   /* place in the mask of the next payload byte */
+    bool client;     /* whose side this is */
+    bool in_frame;   /* the header is complete */
+    bool fin;        /* ... and said that the message ends here */
+    bool in_message; /* a continuation must follow */
+    bool closed;     /* a close frame came: what follows is dropped */
 } tern_ws_reader;
 
 /* What a piece of input turned out to be. */
 typedef struct tern_ws_event {
     enum { TERN_WS_GOT_DATA, TERN_WS_GOT_PING, TERN_WS_GOT_PONG, TERN_WS_GOT_CLOSE } kind;
-    uint8_t *data;  /* DATA: unmasked, in the input, at least a byte; PING: the payload, valid until
-                       the next call */
+    uint8_t *data; /* DATA: unmasked, in the input, at least a byte; PING: the payload, valid until
+                      the next call */
     size_t n;
-    uint16_t code;  /* CLOSE: TERN_WS_NO_STATUS when it has none */
+    uint16_t code; /* CLOSE: TERN_WS_NO_STATUS when it has none */
 } tern_ws_event;
 
 /* client: we dialled, so frames must come unmasked; otherwise they must come masked. */

@@ -249,8 +249,7 @@ static bool send_frame(ws_stream *w, cursor *c, size_t n)
     uint8_t key_bytes[TERN_WS_KEY];
     const uint8_t *key = new_key(w, key_bytes);
     size_t head = tern_ws_head_len(n, w->client);
-    bool direct =
-        tern_stream_can_reserve(w->lower) && tern_stream_room(w->lower) >= head + n;
+    bool direct = tern_stream_can_reserve(w->lower) && tern_stream_room(w->lower) >= head + n;
     uint8_t *frame =
         direct ? w->lower->ops->reserve(w->lower, head + n) : tern_malloc(TERN_WS_HEAD_MAX + n);
     if (frame == NULL) {
@@ -288,7 +287,8 @@ static size_t ws_write(tern_stream *s, const tern_span *v, unsigned n)
         if (room > 0) {
             part = part < room ? part : room;
         } else {
-            part = part < SQUEEZED ? part : SQUEEZED; /* comes short below, so that on_room follows */
+            part =
+                part < SQUEEZED ? part : SQUEEZED; /* comes short below, so that on_room follows */
         }
         if (!send_frame(w, &c, part)) {
             return total;

@@ -1,0 +1,107 @@
+/* The transport "tcp": raw libp2p on a TCP connection. */
+#include "transport/tcp.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "transport/over_tcp.h"
+
+static const uint32_t nothing_behind[] = {0};
+
+static bool dials(const tern_multiaddr *addr)
+{
+    return tern_over_tcp_matches(addr, nothing_behind, true);
+}
+
+static bool listens(const tern_multiaddr *addr)
+{
+    return tern_over_tcp_matches(addr, nothing_behind, false);
+}
+
+/* ---- dialling ---- */
+
+typedef struct tcp_dial {
+    tern_tcp_dial_op connect;
+    tern_dial_op *op;
+} tcp_dial;
+
+/* Frees the dial's state; what it still runs is cancelled. */
+static void free_dial(tern_dial_op *op)
+{
+    tcp_dial *d = op->state;
+    if (d != NULL) {
+        op->state = NULL;
+        tern_op_cancel(&d->connect.op);
+        tern_free(d);
+    }
+}
+
+static void cancel(tern_op *o)
+{
+    tern_dial_op *op = TERN_CONTAINER(o, tern_dial_op, op);
+    free_dial(op);
+    tern_over_tcp_release(op);
+}
+
+static void on_connected(tern_op *o, const tern_error *error)
+{
+    tcp_dial *d = TERN_CONTAINER(o, tcp_dial, connect.op);
+    tern_dial_op *op = d->op;
+    tern_error why = *error;
+    if (why.code == 0) {
+        tern_endpoint local, remote;
+        op->stream = d->connect.stream;
+        tern_tcp_stream_endpoints(op->stream, &local, &remote);
+        op->local = tern_over_tcp_addr(&local, TERN_TCP_RAW);
+        if (op->local == NULL) {
+            tern_fail(&why, TERN_E_NOMEM, "tcp", "out of memory");
+            tern_over_tcp_release(op);
+        }
+    }
+    free_dial(op);
+    tern_op_finish(&op->op, &why);
+}
+
+static int dial(tern_dial_op *op, tern_error *reterr)
+{
+    op->stream = NULL;
+    op->conn = NULL;
+    op->local = NULL;
+    tcp_dial *d = op->state = tern_calloc(1, sizeof *d);
+    if (d == NULL) {
+        return tern_fail(reterr, TERN_E_NOMEM, "tcp", "out of memory");
+    }
+    d->op = op;
+    int code = tern_over_tcp_connect(op, &d->connect, on_connected, reterr);
+    if (code != 0) {
+        free_dial(op);
+        return code;
+    }
+    tern_op_start(&op->op, "tcp", cancel, d);
+    return 0;
+}
+
+/* ---- listening ---- */
+
+static void on_stream(void *owner, tern_stream *s, const tern_http1_head *head,
+                      const tern_endpoint *local, const tern_endpoint *remote)
+{
+    (void)head;
+    tern_over_tcp_accept(owner, s, local, remote);
+}
+
+static const tern_tcp_class_events class_events = {.on_stream = on_stream};
+
+static int listen_on(tern_net *net, const tern_multiaddr *addr, const tern_listener_events *events,
+                     void *owner, tern_listener **ret, tern_error *reterr)
+{
+    return tern_over_tcp_listen(&tern_tcp_transport, net, addr, TERN_TCP_RAW, &class_events, events,
+                                owner, ret, reterr);
+}
+
+const tern_transport tern_tcp_transport = {
+    .name = "tcp",
+    .dials = dials,
+    .listens = listens,
+    .dial = dial,
+    .listen = listen_on,
+};
