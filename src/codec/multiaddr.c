@@ -112,10 +112,17 @@ static ssize_t read_part(const uint8_t *p, size_t n, reading *ret)
     return (ssize_t)(at + (size_t)len);
 }
 
-/* ip6zone says something about the ip6 after it and stands nowhere else. */
-static bool zone_without_ip6(const tern_ma_protocol *protocol, const tern_ma_protocol *next)
+/* Whether `next` (NULL: the end) may stand after `before`; NULL if so, else what is wrong. */
+static const char *wrong_order(const tern_ma_protocol *before, const tern_ma_protocol *next)
 {
-    return protocol->code == TERN_MA_IP6ZONE && (next == NULL || next->code != TERN_MA_IP6);
+    if (before != NULL && before->code == TERN_MA_IP6ZONE &&
+        (next == NULL || next->code != TERN_MA_IP6)) {
+        return "ip6zone is not followed by ip6";
+    }
+    if (before != NULL && before->kind->takes_rest && next != NULL) {
+        return "unix is not the last component"; /* in text its path would swallow the rest */
+    }
+    return NULL;
 }
 
 /* Checks that p[0..n) is a whole address. */
@@ -136,10 +143,9 @@ static int check_bytes(const uint8_t *p, size_t n, tern_error *reterr)
             return tern_fail(reterr, (int)len, layer, "at byte offset %zu: %s", at + r.fault.at,
                              r.fault.text);
         }
-        if (before != NULL && zone_without_ip6(before, r.protocol)) {
-            return tern_fail(reterr, TERN_E_MALFORMED, layer,
-                             "at byte offset %zu: ip6zone is followed by %s, not by ip6", at,
-                             r.protocol->name);
+        const char *wrong = wrong_order(before, r.protocol);
+        if (wrong != NULL) {
+            return tern_fail(reterr, TERN_E_MALFORMED, layer, "at byte offset %zu: %s", at, wrong);
         }
         int code = r.protocol->kind->size == 0
                        ? 0
@@ -152,9 +158,9 @@ static int check_bytes(const uint8_t *p, size_t n, tern_error *reterr)
         before = r.protocol;
         at += (size_t)len;
     }
-    if (zone_without_ip6(before, NULL)) {
-        return tern_fail(reterr, TERN_E_MALFORMED, layer,
-                         "at byte offset %zu: ip6zone is not followed by ip6", n);
+    const char *wrong = wrong_order(before, NULL);
+    if (wrong != NULL) {
+        return tern_fail(reterr, TERN_E_MALFORMED, layer, "at byte offset %zu: %s", n, wrong);
     }
     return 0;
 }
@@ -228,9 +234,16 @@ typedef struct parsing {
 } parsing;
 
 /* Characters are counted from 1, as people do. */
-static int fail_at(parsing *s, size_t at, int code, const char *name, const char *what)
+static int fail_at(parsing *s, size_t at, int code, const char *what)
 {
-    return tern_fail(s->reterr, code, layer, "at character %zu: %s %s", at + 1, name, what);
+    return tern_fail(s->reterr, code, layer, "at character %zu: %s", at + 1, what);
+}
+
+static int fail_value(parsing *s, size_t at, int code, const tern_ma_protocol *protocol,
+                      const char *what)
+{
+    return tern_fail(s->reterr, code, layer, "at character %zu: %s %s", at + 1, protocol->name,
+                     what);
 }
 
 /* Takes a slash and the characters up to the next one; an empty component is none. */
@@ -266,15 +279,15 @@ static int parse_value(parsing *s, const tern_ma_protocol *protocol)
     tern_span text = take_segment(s, kind->takes_rest);
     size_t begin = s->at - text.len;
     if (text.len == 0) {
-        return fail_at(s, begin, TERN_E_MALFORMED, protocol->name, "has no value");
+        return fail_value(s, begin, TERN_E_MALFORMED, protocol, "has no value");
     }
     ssize_t n = kind->parse((const char *)text.data, text.len, value, &fault);
     if (n < 0) {
-        return fail_at(s, begin + fault.at, (int)n, protocol->name, fault.text);
+        return fail_value(s, begin + fault.at, (int)n, protocol, fault.text);
     }
     int code = kind->check(value, (size_t)n, &fault);
     if (code != 0) {
-        return fail_at(s, begin, code, protocol->name, fault.text);
+        return fail_value(s, begin, code, protocol, fault.text);
     }
     if (kind->size < 0 && (code = append(s, head, tern_varint_put(head, (uint64_t)n))) != 0) {
         return code;
@@ -290,8 +303,7 @@ static int parse_part(parsing *s, const tern_ma_protocol **ret)
     tern_span name = take_segment(s, false);
     size_t begin = s->at - name.len;
     if (name.len == 0) {
-        return tern_fail(s->reterr, TERN_E_MALFORMED, layer,
-                         "at character %zu: a protocol name is missing", begin + 1);
+        return fail_at(s, begin, TERN_E_MALFORMED, "a protocol name is missing");
     }
     const tern_ma_protocol *protocol = tern_ma_protocol_by_name((const char *)name.data, name.len);
     if (protocol == NULL) {
@@ -299,9 +311,9 @@ static int parse_part(parsing *s, const tern_ma_protocol **ret)
                          "at character %zu: protocol '%s' is unknown", begin + 1,
                          tern_ma_shown(shown, (const char *)name.data, name.len));
     }
-    if (*ret != NULL && zone_without_ip6(*ret, protocol)) {
-        return fail_at(s, begin, TERN_E_MALFORMED, protocol->name,
-                       "follows ip6zone, which stands before ip6 only");
+    const char *wrong = wrong_order(*ret, protocol);
+    if (wrong != NULL) {
+        return fail_at(s, begin, TERN_E_MALFORMED, wrong);
     }
     *ret = protocol;
     int code = append(s, head, tern_varint_put(head, protocol->code));
@@ -318,8 +330,7 @@ static int parse_text(parsing *s)
                          "the address has %zu characters, the most is %d", s->n, TERN_MA_MAX);
     }
     if (s->text[0] != '/') {
-        return tern_fail(s->reterr, TERN_E_MALFORMED, layer,
-                         "at character 1: an address begins with a slash");
+        return fail_at(s, 0, TERN_E_MALFORMED, "an address begins with a slash");
     }
     if (s->n > 1 && s->text[s->n - 1] == '/') {
         s->n--; /* people leave one behind, and others take it */
@@ -331,8 +342,9 @@ static int parse_text(parsing *s)
             return code;
         }
     }
-    if (zone_without_ip6(last, NULL)) {
-        return fail_at(s, s->n, TERN_E_MALFORMED, "ip6zone", "is not followed by ip6");
+    const char *wrong = wrong_order(last, NULL);
+    if (wrong != NULL) {
+        return fail_at(s, s->n, TERN_E_MALFORMED, wrong);
     }
     return 0;
 }

@@ -231,3 +231,21 @@ bool tern_ma_endpoint(const tern_multiaddr *a, tern_endpoint *ret, uint32_t *ret
     }
     return true;
 }
+
+bool tern_multiaddr_next(const tern_multiaddr *a, size_t *at, const char **ret_name, char *value,
+                         size_t cap)
+{
+    tern_ma_part part;
+    if (cap == 0 || !tern_ma_next(a, at, &part)) {
+        return false;
+    }
+    const tern_ma_protocol *protocol = tern_ma_protocol_by_code(part.code);
+    char text[3 * TERN_MA_MAX + 2]; /* http-path may print three characters a byte */
+    ssize_t n = protocol->kind->size == 0
+                    ? 0
+                    : protocol->kind->print(part.value.data, part.value.len, text, sizeof text);
+    const char *start = n > 0 && !protocol->kind->takes_rest ? text + 1 : text; /* its slash */
+    snprintf(value, cap, "%.*s", (int)(n > 0 ? n - (start - text) : 0), start);
+    *ret_name = protocol->name;
+    return true;
+}

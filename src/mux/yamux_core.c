@@ -140,10 +140,7 @@ void tern_yamux_retire(tern_yamux_core *core, tern_yamux_stream *s)
     }
     s->live = 0;
     tern_yamux_acknowledged(core, s);
-    if (!tern_list_empty(&s->unsent)) {
-        tern_list_remove(&s->unsent);
-        core->unsent_count--;
-    }
+    tern_list_remove(&s->unsent);
     if (core->current == s) {
         core->current = NULL;
     }
@@ -194,7 +191,6 @@ int tern_yamux_core_open(tern_yamux_core *core, tern_yamux_stream *s, uint64_t n
         core->next_id += 2;
         core->ours_count++;
         core->unacked++;
-        core->unsent_count++;
         tern_list_push(&core->unsent, &s->unsent);
     }
     return code;
@@ -203,7 +199,6 @@ int tern_yamux_core_open(tern_yamux_core *core, tern_yamux_stream *s, uint64_t n
 static void syn_sent(tern_yamux_core *core, tern_yamux_stream *s)
 {
     tern_list_remove(&s->unsent);
-    core->unsent_count--;
     core->last_sent = s->id;
     s->syn_sent = 1;
 }
@@ -218,6 +213,16 @@ void tern_yamux_core_announce(tern_yamux_core *core, const tern_yamux_stream *be
         syn_sent(core, s);
         tern_yamux_emit(core, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, s->id, 0);
     }
+}
+
+size_t tern_yamux_core_unsent_before(const tern_yamux_core *core, const tern_yamux_stream *before)
+{
+    size_t n = 0;
+    for (const tern_list *l = core->unsent.next; l != &core->unsent && l != &before->unsent;
+         l = l->next) {
+        n++;
+    }
+    return n;
 }
 
 int tern_yamux_core_accept(tern_yamux_core *core, tern_yamux_stream *s, uint64_t now)

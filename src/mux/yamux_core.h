@@ -120,7 +120,7 @@ typedef struct tern_yamux_core {
     uint32_t received;     /* body bytes so far, up to when a first ping is worth it */
     uint32_t next_id, last_sent, last_in; /* ids: our next, our last with SYN, the peer's last */
     uint32_t in_count, ours_count;        /* streams not forgotten */
-    uint32_t unacked, unsent_count;
+    uint32_t unacked;
     uint32_t last_opened; /* the id of the last TERN_YAMUX_OPENED */
     uint32_t syn_credit;  /* ... and the credit that came with it */
     uint32_t body;        /* bytes of the current body still to come */
@@ -154,6 +154,8 @@ int tern_yamux_core_open(tern_yamux_core *core, tern_yamux_stream *s, uint64_t n
 /* Puts the SYNs of streams that sent nothing yet into out: of those older than `before`, or of all
  * with NULL. */
 void tern_yamux_core_announce(tern_yamux_core *core, const tern_yamux_stream *before);
+/* How many SYNs that would be. */
+size_t tern_yamux_core_unsent_before(const tern_yamux_core *core, const tern_yamux_stream *before);
 /* The answers to TERN_YAMUX_OPENED: with an ACK, or with RST. TERN_E_NOMEM: not accepted, refuse
  * it. */
 int tern_yamux_core_accept(tern_yamux_core *core, tern_yamux_stream *s, uint64_t now);

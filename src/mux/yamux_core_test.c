@@ -45,7 +45,7 @@ static void rig_free(rig *r)
     assert_int_equal(r->core.unread, 0);
     assert_int_equal(r->core.windows, 0);
     assert_int_equal(r->core.unacked, 0);
-    assert_int_equal(r->core.unsent_count, 0);
+    assert_true(tern_list_empty(&r->core.unsent));
     tern_yamux_core_free(&r->core);
     tern_free(r);
 }

@@ -3,10 +3,10 @@
  *   core.out: | control frames, in order | rest of a cut frame |   goes before anything else
  *
  * Nothing of a stream is queued here. A write makes frames of at most TERN_YAMUX_BODY_MAX and hands
- * each to the lower stream with its header in one call. The frame that does not fit is cut where
- * the room ends: the lower write comes short, so its on_room follows, and the rest of that one
- * frame waits in core.out. While the lower stream is full, writers line up in conn->blocked. Then
- * each turn lets the first of them write, one frame if others wait, so that none starves. */
+ * each to the lower stream with its header, several in one call. The frame that does not fit is cut
+ * where the room ends: the lower write comes short, so its on_room follows, and the rest of that
+ * one frame waits in core.out. While the lower stream is full, writers line up in conn->blocked.
+ * Then each turn lets the first of them write, one frame if others wait, so that none starves. */
 #include "mux/yamux_conn.h"
 
 #include "base/bytes.h"
@@ -14,8 +14,9 @@
 #include "base/mem.h"
 
 enum {
-    SPANS = 16,       /* pieces of one frame in one call to the lower stream, with its header */
-    WORTHWHILE = 1024 /* a frame is not cut shorter than this to fit the room */
+    FRAMES = 16,            /* in one write below */
+    SPANS = 1 + 3 * FRAMES, /* pieces of them: what waits, then headers and pieces of bodies */
+    WORTHWHILE = 1024       /* a frame is not cut shorter than this to fit the room */
 };
 
 bool yamux_flush(yamux_conn *conn)
@@ -109,37 +110,31 @@ static void keep_rest(yamux_conn *conn, const tern_span *v, unsigned n, size_t t
     }
 }
 
-/* One frame with n bytes that begin `skip` bytes into v, after what waits in core.out, in one
- * write. Returns its body's size, which is smaller than n only when v has too many pieces.
- * *ret_cut: the lower stream is full. */
-static size_t send_frame(yamux_stream *s, const tern_span *v, unsigned count, size_t skip, size_t n,
-                         bool *ret_cut)
+/* What the caller of write still wants to send. */
+typedef struct cursor {
+    const tern_span *v;
+    unsigned n;
+    size_t skip; /* bytes of v[0] that are sent */
+} cursor;
+
+/* Adds pieces of n bytes to spans; returns how many bytes, fewer when there is no place for a
+ * piece. */
+static size_t add_body(cursor *c, size_t n, tern_span *spans, unsigned *used)
 {
-    yamux_conn *conn = s->conn;
-    uint8_t header[TERN_YAMUX_HEADER];
-    size_t ahead = tern_buf_len(&conn->core.out);
-    tern_span spans[SPANS] = {{tern_buf_data(&conn->core.out), ahead}, {header, sizeof header}};
-    unsigned used = 2;
     size_t body = 0;
-    for (unsigned i = 0; i < count && used < SPANS && body < n; i++) {
-        if (skip >= v[i].len) {
-            skip -= v[i].len;
-            continue;
+    while (body < n && *used < SPANS) {
+        size_t left = c->v->len - c->skip;
+        size_t part = left < n - body ? left : n - body;
+        if (part > 0) {
+            spans[(*used)++] = (tern_span){c->v->data + c->skip, part};
         }
-        size_t part = v[i].len - skip < n - body ? v[i].len - skip : n - body;
-        spans[used++] = (tern_span){v[i].data + skip, part};
         body += part;
-        skip = 0;
-    }
-    tern_yamux_core_data(&conn->core, &s->y, (uint32_t)body, header);
-    unsigned first = ahead > 0 ? 0 : 1;
-    size_t taken = tern_stream_writev(conn->lower, spans + first, used - first);
-    size_t old = taken < ahead ? taken : ahead;
-    tern_yamux_core_sent(&conn->core, old);
-    taken -= old;
-    *ret_cut = old < ahead || taken < sizeof header + body;
-    if (*ret_cut) {
-        keep_rest(conn, spans + 1, used - 1, taken);
+        c->skip += part;
+        if (part == left && c->n > 1) {
+            c->v++;
+            c->n--;
+            c->skip = 0;
+        }
     }
     return body;
 }
@@ -152,11 +147,10 @@ static size_t room_below(const yamux_conn *conn)
     return room > ahead ? room - ahead : 0;
 }
 
-/* How large the next frame's body is to be. */
-static size_t frame_size(const yamux_stream *s, size_t want)
+/* How large the next frame's body is to be, with so much room for it below. */
+static size_t frame_size(size_t want, size_t window, size_t room)
 {
-    size_t room = room_below(s->conn);
-    size_t n = want < s->y.send_window ? want : s->y.send_window;
+    size_t n = want < window ? want : window;
     n = n < TERN_YAMUX_BODY_MAX ? n : TERN_YAMUX_BODY_MAX;
     if (n > WORTHWHILE && room < n + TERN_YAMUX_HEADER) {
         /* one byte more than fits, so that the write comes short */
@@ -166,24 +160,65 @@ static size_t frame_size(const yamux_stream *s, size_t want)
     return n;
 }
 
+/* Frames of `most` bytes in all, behind what waits in core.out, in one write below. Returns the
+ * bytes that went into frames: fewer than `most` when the room, the window or the places for pieces
+ * end. *ret_cut: the lower stream is full. */
+static size_t send_frames(yamux_stream *s, cursor *c, size_t most, bool *ret_cut)
+{
+    yamux_conn *conn = s->conn;
+    uint8_t headers[FRAMES][TERN_YAMUX_HEADER];
+    size_t ahead = tern_buf_len(&conn->core.out), room = room_below(conn);
+    size_t done = 0, total = ahead;
+    tern_span spans[SPANS] = {{tern_buf_data(&conn->core.out), ahead}};
+    unsigned used = 1, frames = 0;
+    bool full = false;
+    while (!full && done < most && s->y.send_window > 0 && frames < FRAMES && used + 2 <= SPANS) {
+        uint8_t *header = headers[frames++];
+        spans[used++] = (tern_span){header, TERN_YAMUX_HEADER};
+        size_t body = add_body(c, frame_size(most - done, s->y.send_window, room), spans, &used);
+        tern_yamux_core_data(&conn->core, &s->y, (uint32_t)body, header);
+        size_t frame = TERN_YAMUX_HEADER + body;
+        full = room < frame;
+        room -= full ? room : frame;
+        done += body;
+        total += frame;
+    }
+    unsigned first = ahead > 0 ? 0 : 1;
+    size_t taken = tern_stream_writev(conn->lower, spans + first, used - first);
+    size_t old = taken < ahead ? taken : ahead;
+    *ret_cut = taken < total;
+    tern_yamux_core_sent(&conn->core, old);
+    if (*ret_cut) {
+        keep_rest(conn, spans + 1, used - 1, taken - old);
+    }
+    return done;
+}
+
+/* How much one write may take: while others wait, a frame. */
+static size_t share(const yamux_conn *conn, size_t total)
+{
+    bool others = !tern_list_empty(&conn->blocked);
+    return others && total > TERN_YAMUX_BODY_MAX ? TERN_YAMUX_BODY_MAX : total;
+}
+
 static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
 {
     yamux_stream *s = (yamux_stream *)base;
     yamux_conn *conn = s->conn;
+    cursor c = {.v = v, .n = n};
     size_t total = tern_span_total(v, n), done = 0;
     if (!tern_list_empty(&s->link)) {
         return 0; /* its turn comes */
     }
-    if (!s->y.syn_sent && s->y.ours && s->y.send_window > 0) {
+    if (!s->y.syn_sent && s->y.ours) {
         tern_yamux_core_announce(&conn->core, &s->y);
     }
-    bool others = !tern_list_empty(&conn->blocked);
-    size_t most = others && total > TERN_YAMUX_BODY_MAX ? TERN_YAMUX_BODY_MAX : total;
+    size_t most = share(conn, total);
     while (done < most && s->y.send_window > 0) {
         /* Without room for more than what waits, that goes alone: only one frame may be cut. */
         bool cut = room_below(conn) == 0 && !yamux_flush(conn);
         if (!cut) {
-            done += send_frame(s, v, n, done, frame_size(s, most - done), &cut);
+            done += send_frames(s, &c, most - done, &cut);
         }
         if (cut) {
             block(s);
@@ -197,18 +232,30 @@ static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
     return done;
 }
 
-/* At most one frame, which is one write below: that is sure to be taken whole. */
+/* The sum of the frames that a write would make. */
 static size_t stream_room(const tern_stream *base)
 {
     const yamux_stream *s = (const yamux_stream *)(const void *)base;
-    size_t room = room_below(s->conn);
-    size_t headers = ((size_t)s->conn->core.unsent_count + 1) * TERN_YAMUX_HEADER;
-    if (!tern_list_empty(&s->link) || room <= headers) {
+    const yamux_conn *conn = s->conn;
+    size_t room = tern_stream_room(conn->lower);
+    size_t ahead = tern_buf_len(&conn->core.out);
+    if (s->y.ours && !s->y.syn_sent) {
+        ahead += tern_yamux_core_unsent_before(&conn->core, &s->y) * TERN_YAMUX_HEADER;
+    }
+    if (!tern_list_empty(&s->link) || room < ahead) {
         return 0;
     }
-    room -= headers;
-    room = room < TERN_YAMUX_BODY_MAX ? room : TERN_YAMUX_BODY_MAX;
-    return room < s->y.send_window ? room : s->y.send_window;
+    room -= ahead;
+    size_t most = share(conn, s->y.send_window), done = 0;
+    bool full = false;
+    while (!full && done < most) {
+        size_t body = frame_size(most - done, most - done, room);
+        size_t frame = TERN_YAMUX_HEADER + body;
+        full = room < frame;
+        room -= full ? room : frame;
+        done += body;
+    }
+    return done;
 }
 
 /* --- the other operations --- */

@@ -5,7 +5,8 @@
  *
  * Frames are built in the lower stream's output when it can reserve; so is what our owner reserves
  * (a Noise message is encrypted where it will be sent from). `out` is the rest of frames that the
- * lower did not take: while it holds bytes nothing more is accepted, and the lower owes on_room.
+ * lower did not take: while it holds bytes nothing more is accepted, and the lower owes on_room. To
+ * get there, SQUEEZED bytes more are accepted than the lower has room for.
  *
  * Pings are answered at the turn's end, the newest only. The stream owns `lower` until it has left
  * it: dropped, with everything written, or reset. */
@@ -18,11 +19,9 @@
 #include "transport/ws_core.h"
 
 #define LINGER      (10 * TERN_SEC) /* for the peer's Close after ours */
-#define ANSWER_WAIT (1 * TERN_SEC)  /* for our owner's end after the peer's Close */
+#define ANSWER_WAIT (2 * TERN_SEC)  /* for our owner's end after the peer's Close */
 
-enum {
-    SQUEEZED = 512, /* payload of the frame that is accepted when the lower has no room for it */
-};
+enum { SQUEEZED = 512 };
 
 typedef struct ws_stream {
     tern_stream s;
@@ -34,6 +33,7 @@ typedef struct ws_stream {
     tern_timer timer;
     uint8_t *reserved; /* where the owner's reserved payload begins */
     size_t reserved_n;
+    bool reserved_below; /* in the lower's output, not in ours */
     uint8_t pong[TERN_WS_CONTROL_MAX];
     uint8_t pong_len;
     bool pong_due;
@@ -138,16 +138,22 @@ static void finish_closed(ws_stream *w)
     }
 }
 
-/* Writes what waits, as far as the lower takes it. */
-static void flush(ws_stream *w)
+/* Writes `out`, as far as the lower takes it; true when that is all. */
+static bool push_out(ws_stream *w)
 {
     size_t n = tern_buf_len(&w->out);
     if (n > 0) {
         size_t taken = tern_stream_write(w->lower, tern_buf_data(&w->out), n);
         tern_buf_consume(&w->out, taken);
-        if (taken < n) {
-            return;
-        }
+    }
+    return tern_buf_len(&w->out) == 0;
+}
+
+/* Writes what waits. */
+static void flush(ws_stream *w)
+{
+    if (!push_out(w)) {
+        return;
     }
     if (w->pong_due && !w->close_sent) {
         w->pong_due = false;
@@ -211,7 +217,7 @@ static size_t ws_room(const tern_stream *s)
     if (!open_below(w) || tern_buf_len(&w->out) > 0) {
         return 0;
     }
-    return fitting(w, tern_stream_room(w->lower));
+    return fitting(w, tern_stream_room(w->lower)) + SQUEEZED;
 }
 
 /* A place in a list of spans. */
@@ -273,7 +279,7 @@ static size_t ws_write(tern_stream *s, const tern_span *v, unsigned n)
 {
     ws_stream *w = (ws_stream *)s;
     cursor c = {v, 0};
-    size_t total = tern_span_total(v, n), taken = 0;
+    size_t total = tern_span_total(v, n);
     if (w->lower == NULL || w->close_sent) {
         finish(w, TERN_E_CONN_CLOSED, 0, "the peer has closed the WebSocket");
         return total;
@@ -281,31 +287,31 @@ static size_t ws_write(tern_stream *s, const tern_span *v, unsigned n)
     if (!tern_stream_writable(w->lower)) {
         return total; /* its end is on its way to us */
     }
-    while (taken < total && tern_buf_len(&w->out) == 0) {
-        size_t part = total - taken, room = fitting(w, tern_stream_room(w->lower));
-        part = part < TERN_WS_PAYLOAD_MAX ? part : TERN_WS_PAYLOAD_MAX;
-        if (room > 0) {
-            part = part < room ? part : room;
-        } else {
-            part =
-                part < SQUEEZED ? part : SQUEEZED; /* comes short below, so that on_room follows */
+    size_t room = ws_room(s), take = total < room ? total : room;
+    for (size_t left = take; left > 0;) {
+        size_t fit = fitting(w, tern_stream_room(w->lower));
+        size_t part = left < TERN_WS_PAYLOAD_MAX ? left : TERN_WS_PAYLOAD_MAX;
+        if (fit > 0 && part > fit) {
+            part = fit;
         }
         if (!send_frame(w, &c, part)) {
-            return total;
+            break;
         }
-        taken += part;
+        left -= part;
     }
-    return taken;
+    return take;
 }
 
 static uint8_t *ws_reserve(tern_stream *s, size_t n)
 {
     ws_stream *w = (ws_stream *)s;
+    size_t head = tern_ws_head_len(n, w->client);
     if (n > ws_room(s)) {
         return NULL;
     }
-    size_t head = tern_ws_head_len(n, w->client);
-    uint8_t *frame = w->lower->ops->reserve(w->lower, head + n);
+    w->reserved_below = tern_stream_can_reserve(w->lower) && tern_stream_room(w->lower) >= head + n;
+    uint8_t *frame = w->reserved_below ? w->lower->ops->reserve(w->lower, head + n)
+                                       : tern_buf_reserve(&w->out, head + n);
     w->reserved = frame != NULL ? frame + head : NULL;
     w->reserved_n = n;
     return w->reserved;
@@ -323,7 +329,12 @@ static void ws_commit(tern_stream *s, size_t n)
         tern_ws_mask(w->reserved, w->reserved, n, key, 0);
     }
     w->reserved = NULL;
-    w->lower->ops->commit(w->lower, head + n);
+    if (w->reserved_below) {
+        w->lower->ops->commit(w->lower, head + n);
+    } else {
+        tern_buf_commit(&w->out, head + n);
+        push_out(w);
+    }
 }
 
 /* ---- in ---- */
@@ -478,15 +489,16 @@ static void ws_destroy(tern_stream *s)
     tern_free(w);
 }
 
-#define WS_OPS                                                                                     \
-    .name = "ws", .write = ws_write, .room = ws_room, .consumed = ws_consumed, .end = ws_end,      \
-    .reset = ws_reset, .destroy = ws_destroy
-
-static const tern_stream_ops ws_ops = {WS_OPS};
-static const tern_stream_ops ws_reserving_ops = {
-    WS_OPS,
+static const tern_stream_ops ws_ops = {
+    .name = "ws",
+    .write = ws_write,
+    .room = ws_room,
     .reserve = ws_reserve,
     .commit = ws_commit,
+    .consumed = ws_consumed,
+    .end = ws_end,
+    .reset = ws_reset,
+    .destroy = ws_destroy,
 };
 
 static const tern_stream_events lower_events = {
@@ -502,8 +514,7 @@ tern_stream *tern_ws_stream_new(tern_stream *lower, bool client, tern_counters *
     if (w == NULL) {
         return NULL;
     }
-    const tern_stream_ops *ops = tern_stream_can_reserve(lower) ? &ws_reserving_ops : &ws_ops;
-    tern_stream_init(&w->s, ops, lower->loop, tern_stream_id(lower));
+    tern_stream_init(&w->s, &ws_ops, lower->loop, tern_stream_id(lower));
     tern_deferred_init(&w->flush, on_turn_end);
     tern_buf_init(&w->out, 0);
     tern_ws_reader_init(&w->in, client);

@@ -1,5 +1,5 @@
-/* What the tests of the muxer contract share: a world with two conns of the muxer under test over a pair
- * of streams in memory, and scripted owners of streams ("ends") that check what they hear. */
+/* What the tests of the muxer contract share: a world with two conns of the muxer under test over a
+ * pair of streams in memory, and scripted owners of streams ("ends") that check what they hear. */
 #ifndef TERN_TESTS_MUX_WORLD_H
 #define TERN_TESTS_MUX_WORLD_H
 

@@ -1,7 +1,9 @@
-/* What holds for every muxer (core/mux.h): opening, bytes, backpressure; and the list of all its tests.
+/* What holds for every muxer (core/mux.h): opening, bytes, backpressure; and the list of all its
+ * tests.
  *
- * Each test makes two conns of the muxer, lets scripted stream owners talk, and checks what they heard:
- * bytes complete and in order, the table of tern/stream.h, each terminal event once and last. */
+ * Each test makes two conns of the muxer, lets scripted stream owners talk, and checks what they
+ * heard: bytes complete and in order, the table of tern/stream.h, each terminal event once and
+ * last. */
 #include "suite/muxers.h"
 
 #include "suite/mux_world.h"

@@ -1,4 +1,5 @@
-/* What holds for every muxer: how streams and conns end, in each order and from inside each event. */
+/* What holds for every muxer: how streams and conns end, in each order and from inside each event.
+ */
 #include "base/error.h"
 #include "suite/mux_world.h"
 

@@ -1,4 +1,5 @@
-/* What holds for every muxer: random sessions over random chunks, and each allocation failing in turn. */
+/* What holds for every muxer: random sessions over random chunks, and each allocation failing in
+ * turn. */
 #include "suite/mux_world.h"
 
 /* --- everything at once --- */

@@ -25,14 +25,18 @@ export async function servePerf (stream) {
   return { received, sent: owed }
 }
 
-/** Reads all there is: the first `headerLength` bytes are kept, those after them counted. */
+/**
+ * Reads all there is: the first `headerLength` bytes are kept, those after them counted. By events,
+ * because the iterator of js-libp2p 3.3 never ends when the peer closed before it was asked.
+ */
 async function readToEnd (stream, headerLength = 0) {
   const header = new Uint8Array(headerLength)
   let total = 0
-  for await (const chunk of stream) {
-    if (total < headerLength) header.set(chunk.subarray(0, headerLength - total), total)
-    total += chunk.byteLength
-  }
+  stream.addEventListener('message', ({ data }) => {
+    if (total < headerLength) header.set(data.subarray(0, headerLength - total), total)
+    total += data.byteLength
+  })
+  if (!stream.readableEnded) await once(stream, 'end')
   if (total < headerLength) throw new Error('the stream ended inside its header')
   return { received: total - headerLength, header }
 }
@@ -43,13 +47,20 @@ async function sendZeros (stream, left) {
 
 /** Not by stream.onDrain: in js-libp2p 3.3 it waits only the first time. */
 async function send (stream, bytes) {
-  if (stream.send(bytes)) return
-  await new Promise((resolve, reject) => {
-    const closed = event => reject(event.error ?? new Error('the stream was closed'))
-    stream.addEventListener('close', closed, { once: true })
-    stream.addEventListener('drain', () => {
+  if (!stream.send(bytes)) await once(stream, 'drain')
+}
+
+/** Waits for the event; an error that closes the stream before it is thrown. */
+function once (stream, name) {
+  return new Promise((resolve, reject) => {
+    const done = settle => event => {
+      stream.removeEventListener(name, finished)
       stream.removeEventListener('close', closed)
-      resolve()
-    }, { once: true })
+      settle(event)
+    }
+    const finished = done(resolve)
+    const closed = done(event => reject(event.error ?? new Error(`closed before '${name}'`)))
+    stream.addEventListener(name, finished)
+    stream.addEventListener('close', closed)
   })
 }

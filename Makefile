@@ -1,0 +1,50 @@
+# The front door. The builds themselves are in CMakeLists.txt and CMakePresets.json.
+.POSIX:
+PREFIX = /usr/local
+DESTDIR =
+TIME = 60
+ARGS =
+FILTER =
+
+build: ## builds the library and the program, optimised: build/release/tern
+	@tools/setup run
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build build/release
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: build page ## builds all that a node needs and runs it: make run ARGS="--listen /ip4/127.0.0.1/tcp/4001"
+	@exec build/release/tern run $(ARGS)
+
+# A node without a page is a node too: web/build.sh has said why in one line.
+page: ## bundles the web page into build/page, where npm is there
+	@web/build.sh build/page || test $$? -eq 3
+
+check: ## all tests that need no other stack, under two minutes: make check FILTER=yamux
+	@tests/run check $(FILTER)
+
+test: ## everything: sanitizers, clang, the other stacks, browsers, the installed library
+	@tests/run test $(FILTER)
+
+bench: build ## measures this machine into docs/benchmarks.md
+	@tests/bench/run build/release
+
+fuzz: ## fuzzes every target with clang: make fuzz TIME=600 FILTER=yamux
+	@tools/fuzz $(TIME) $(FILTER)
+
+format: ## puts every C file into the one style
+	@tools/check-format --fix
+
+symbols: ## writes down what libtern.so exports, after a change of the public headers
+	@cmake --preset debug -Wno-dev >/dev/null
+	@cmake --build build/debug --target tern_shared
+	@tools/check-symbols --update build/debug/libtern.so
+
+install: build ## installs under DESTDIR + PREFIX (/usr/local)
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+
+clean: ## removes every build
+	@rm -rf build
+
+.PHONY: build help run page check test bench fuzz format symbols install clean
