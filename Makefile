@@ -7,24 +7,28 @@ ARGS =
 FILTER =
 
 build: ## builds the library and the program, optimised: build/release/tern
-	@tools/setup run
+	@tools/setup build
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build build/release
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: build page ## builds all that a node needs and runs it: make run ARGS="--listen /ip4/127.0.0.1/tcp/4001"
-	@exec build/release/tern run $(ARGS)
+run: ## builds all that a node needs and runs it: make run ARGS="--listen /ip4/127.0.0.1/tcp/4001"
+	@tools/setup run
+	@$(MAKE) --no-print-directory build page
+	@build/release/tern run $(ARGS)
 
 # A node without a page is a node too: web/build.sh has said why in one line.
 page: ## bundles the web page into build/page, where npm is there
 	@web/build.sh build/page || test $$? -eq 3
 
 check: ## all tests that need no other stack, under two minutes: make check FILTER=yamux
+	@tools/setup check
 	@tests/run check $(FILTER)
 
 test: ## everything: sanitizers, clang, the other stacks, browsers, the installed library
+	@tools/setup test
 	@tests/run test $(FILTER)
 
 bench: build ## measures this machine into docs/benchmarks.md

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/test.h"
 
@@ -116,6 +117,31 @@ static void long_lines_are_cut(void **state)
     assert_int_equal(strlen(h->line), 1023);
 }
 
+/* Without a sink lines go to standard error, with the time and the level. */
+static void standard_error_without_a_sink(void **state)
+{
+    (void)state;
+    char got[256] = "";
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    assert_non_null(file);
+    assert_true(saved >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    tern_log_set_sink(NULL, NULL);
+    tern_log_write(TERN_LOG_INFO, "host", "conn %d", 7);
+    tern_log_write(-5, "host", "x"); /* a level outside is the nearest */
+    fflush(stderr);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    rewind(file);
+    size_t n = fread(got, 1, sizeof got - 1, file);
+    fclose(file);
+    assert_true(n > 60);
+    assert_int_equal(got[10], 'T'); /* 2026-01-31T12:00:00.000Z */
+    assert_int_equal(got[23], 'Z');
+    assert_memory_equal(got + 24, " info  host: conn 7\n", 20);
+    assert_non_null(strstr(got, "Z error host: x\n"));
+}
+
 #define WITH_SINK(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -124,6 +150,7 @@ int main(void)
         WITH_SINK(default_level_lets_warnings_through), WITH_SINK(rooms_have_levels_of_their_own),
         WITH_SINK(room_alone_keeps_the_default),        WITH_SINK(wrong_specs_change_nothing),
         WITH_SINK(control_characters_are_replaced),     WITH_SINK(long_lines_are_cut),
+        WITH_SINK(standard_error_without_a_sink),
     };
     return TERN_TEST_MAIN(tests);
 }

@@ -159,6 +159,61 @@ static void walks_repeat_under_the_same_hash_key(void **state)
     assert_memory_equal(order[0], order[1], sizeof order[0]);
 }
 
+/* SipHash-1-3 of eight bytes under the key 0, 0: what the map computes, so that keys can collide
+ * here. */
+static uint64_t hash_of_number(uint64_t number)
+{
+    uint64_t a = 0x736f6d6570736575, b = 0x646f72616e646f6d, c = 0x6c7967656e657261,
+             d = 0x7465646279746573;
+    const uint64_t words[] = {number, (uint64_t)8 << 56, 0, 0, 0};
+    for (int i = 0; i < 5; i++) {
+        c ^= i == 2 ? 0xff : 0;
+        d ^= words[i];
+        a += b, b = b << 13 | b >> 51, b ^= a, a = a << 32 | a >> 32;
+        c += d, d = d << 16 | d >> 48, d ^= c;
+        a += d, d = d << 21 | d >> 43, d ^= a;
+        c += b, b = b << 17 | b >> 47, b ^= c, c = c << 32 | c >> 32;
+        a ^= words[i];
+    }
+    return a ^ b ^ c ^ d;
+}
+
+/* Keys that all have the last slot of small tables as their home: the overflow fills up, the table
+ * grows until they part, and a failing allocation on the way loses nothing. */
+static void colliding_keys_make_the_table_grow(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, MASK = 255 };
+    uint64_t keys[COUNT], number = 0;
+    tern_map m;
+    tern_map_init(&m);
+    tern_map_seed(0, 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        while ((hash_of_number(number) & MASK) != MASK) {
+            number++;
+        }
+        keys[i] = number++;
+        tern_mem_fail_at(1, 1);
+        int code = tern_map_set(&m, &keys[i], sizeof keys[i], &values[i]);
+        tern_mem_fail_at(0, 0);
+        if (code != 0) {
+            assert_int_equal(code, TERN_E_NOMEM);
+            assert_int_equal(tern_map_len(&m), i);
+            assert_int_equal(tern_map_set(&m, &keys[i], sizeof keys[i], &values[i]), 0);
+        }
+    }
+    assert_true(m.cap > MASK + 1); /* proves that they did collide */
+    assert_null(tern_map_remove(&m, "absent", 6));
+    for (unsigned i = 0; i < COUNT; i += 2) {
+        assert_ptr_equal(tern_map_remove(&m, &keys[i], sizeof keys[i]), &values[i]);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_ptr_equal(tern_map_get(&m, &keys[i], sizeof keys[i]),
+                         i % 2 == 0 ? NULL : &values[i]);
+    }
+    tern_map_free(&m);
+}
+
 static void failed_allocations_change_nothing(void **state)
 {
     (void)state;
@@ -197,6 +252,7 @@ int main(void)
         cmocka_unit_test(map_shrinks_after_a_flood),
         cmocka_unit_test(removing_during_a_walk),
         cmocka_unit_test(walks_repeat_under_the_same_hash_key),
+        cmocka_unit_test(colliding_keys_make_the_table_grow),
         cmocka_unit_test(failed_allocations_change_nothing),
     };
     return TERN_TEST_MAIN(tests);

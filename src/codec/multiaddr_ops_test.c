@@ -273,6 +273,29 @@ static void zones_are_interfaces(void **state)
     assert_null(tern_ma_from_endpoint(&e, TERN_MA_TCP));
 }
 
+static void walks_in_text(void **state)
+{
+    (void)state;
+    static const char *const want[][2] = {
+        {"ip4", "1.2.3.4"}, {"tcp", "80"}, {"http", ""}, {"http-path", "a%2Fb"}, {"unix", "/a/b"},
+    };
+    tern_multiaddr *a = parse("/ip4/1.2.3.4/tcp/80/http/http-path/a%2Fb/unix/a/b");
+    const char *name;
+    char value[64];
+    size_t at = 0, i = 0;
+    while (tern_multiaddr_next(a, &at, &name, value, sizeof value)) {
+        assert_string_equal(name, want[i][0]);
+        assert_string_equal(value, want[i][1]);
+        i++;
+    }
+    assert_int_equal(i, 5);
+    at = 0;
+    assert_true(tern_multiaddr_next(a, &at, &name, value, 4)); /* cut */
+    assert_string_equal(value, "1.2");
+    assert_false(tern_multiaddr_next(a, &at, &name, value, 0));
+    tern_multiaddr_unref(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +310,7 @@ int main(void)
         cmocka_unit_test(endpoints_both_ways),
         cmocka_unit_test(endpoint_begins_an_address),
         cmocka_unit_test(zones_are_interfaces),
+        cmocka_unit_test(walks_in_text),
     };
     return TERN_TEST_MAIN(tests);
 }

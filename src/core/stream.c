@@ -54,11 +54,16 @@ static size_t offer(tern_stream *s, uint8_t *data, size_t n)
     size_t used = n;
     if (events->on_data != NULL) {
         s->in_event = 1;
+        s->resumed = 0;
         used = events->on_data(owner, s, data, n);
         s->in_event = 0;
     }
     if (used < n && s->events == events && s->owner == owner) {
-        s->refused = 1;
+        if (s->resumed) { /* the handler asked for the rest itself: offer it again in a moment */
+            wake(s);
+        } else {
+            s->refused = 1;
+        }
     }
     return used;
 }
@@ -161,7 +166,7 @@ static bool step(tern_stream *s)
                 s->ops->consumed(s, used);
             }
         }
-        return true;
+        return used > 0;
     }
     if (s->peer_ended && !s->end_told && kept == 0 && !failed(s)) {
         s->end_told = 1;
@@ -225,6 +230,7 @@ size_t tern_stream_room(const tern_stream *s)
 
 void tern_stream_resume(tern_stream *s)
 {
+    s->resumed = 1;
     if (s->refused) {
         s->refused = 0;
         wake(s);

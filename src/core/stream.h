@@ -56,6 +56,7 @@ struct tern_stream {
     unsigned end_told : 1;    /* ... and to the owner */
     unsigned stopped : 1;     /* no more bytes wanted */
     unsigned refused : 1;     /* the owner left bytes: wait for resume */
+    unsigned resumed : 1;     /* resume was called since the last offer began */
     unsigned short_write : 1; /* a write came short: on_room is owed */
     unsigned has_room : 1;    /* the implementer says there is room again */
     unsigned finished : 1;    /* the terminal event is known */

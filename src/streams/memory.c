@@ -84,7 +84,9 @@ static size_t memory_write(tern_stream *s, const tern_span *v, unsigned n)
         size_t room = tern_buf_room(&a->out);
         size_t part = v[i].len < room ? v[i].len : room;
         if (part > 0 && tern_buf_append(&a->out, v[i].data, part) != 0) {
-            break;
+            finish(a, TERN_E_NOMEM, 0, "out of memory");
+            memory_reset(s, 0);
+            return tern_span_total(v, n);
         }
         taken += part;
         if (part < v[i].len) {

@@ -158,7 +158,8 @@ static size_t tcp_write(tern_stream *s, const tern_span *v, unsigned n)
         size_t room = tcp_room(s);
         size_t part = v[i].len < room ? v[i].len : room;
         if (part > 0 && tern_buf_append(&c->out, v[i].data, part) != 0) {
-            break;
+            fail(c, TERN_E_NOMEM, "out of memory");
+            return tern_span_total(v, n);
         }
         taken += part;
         if (part < v[i].len) {

@@ -47,7 +47,8 @@ struct tern_dialer {
     tern_list link; /* in swarm->dials */
     tern_swarm *swarm;
     tern_peer_id peer;
-    bool alone; /* a fresh connection was asked for: nobody joins */
+    bool cautious; /* the peer is known to refuse optimism */
+    bool alone;    /* a fresh connection was asked for: nobody joins */
     tern_list requests;
     candidate candidates[TERN_DIAL_ADDRS_MAX];
     size_t count, running;
@@ -204,6 +205,9 @@ static void win(tern_dialer *d, attempt *a)
     }
     tern_peerstore_add_addr(&swarm->store, &peer, addr,
                             tern_loop_now(swarm->net.loop) + KEEP_ADDRESS);
+    if (d->candidates[i].cautious) {
+        tern_peerstore_set_cautious(&swarm->store, &peer);
+    }
     finish(d, conn, NULL);
 }
 
@@ -364,6 +368,7 @@ static void add_candidate(tern_dialer *d, const tern_multiaddr *full, const char
     memset(c, 0, sizeof *c);
     c->addr = addr;
     c->host = host != NULL ? tern_strdup(host) : NULL;
+    c->cautious = d->cautious;
     tern_defer(d->swarm->net.loop, &d->step);
 }
 
@@ -442,6 +447,9 @@ static tern_dialer *new_dialer(tern_swarm *swarm, const tern_dial_request *r)
         d->swarm = swarm;
         d->peer = r->peer;
         d->alone = r->fresh;
+        tern_known_peer *known =
+            r->peer.len > 0 ? tern_peerstore_get(&swarm->store, &r->peer) : NULL;
+        d->cautious = known != NULL && known->cautious;
         tern_list_init(&d->requests);
         tern_list_init(&d->names);
         tern_deferred_init(&d->step, on_step);

@@ -128,6 +128,14 @@ int tern_peerstore_set_protocols(tern_peerstore *store, const tern_peer_id *id,
     return 0;
 }
 
+void tern_peerstore_set_cautious(tern_peerstore *store, const tern_peer_id *id)
+{
+    tern_known_peer *p = touch(store, id);
+    if (p != NULL) {
+        p->cautious = true;
+    }
+}
+
 bool tern_peerstore_speaks(tern_peerstore *store, const tern_peer_id *id, const char *protocol)
 {
     tern_known_peer *p = tern_peerstore_get(store, id);

@@ -33,6 +33,7 @@ typedef struct tern_known_peer {
     size_t addr_count;
     char **protocols;
     size_t protocol_count;
+    bool cautious;   /* it refused an optimistic upgrade: dial it without */
     bool identified; /* protocols are known, also when there are none */
 } tern_known_peer;
 
@@ -47,6 +48,8 @@ int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
 /* Replaces the peer's protocols with copies. */
 int tern_peerstore_set_protocols(tern_peerstore *store, const tern_peer_id *id,
                                  const char *const *protocols, size_t n);
+/* The next dials of this peer are not optimistic. */
+void tern_peerstore_set_cautious(tern_peerstore *store, const tern_peer_id *id);
 bool tern_peerstore_speaks(tern_peerstore *store, const tern_peer_id *id, const char *protocol);
 
 #endif

@@ -15,6 +15,9 @@ typedef struct late_mux {
 
 static void release(tern_upgrade *u)
 {
+    if (u->stream == NULL) { /* gone already: an optimistic handshake must not touch it any more */
+        u->secure.lower = NULL;
+    }
     tern_op_cancel(&u->negotiation.op);
     tern_op_cancel(&u->secure.op);
     tern_conn_facts_clear(&u->facts);

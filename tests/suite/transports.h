@@ -1,0 +1,20 @@
+/* The conformance suite of the transport contract (core/transport.h), for transports that yield
+ * streams, in the simulated world: two hosts, 50 ms apart. A new transport is one line in
+ * transports_test.c. */
+#ifndef TERN_TESTS_TRANSPORTS_H
+#define TERN_TESTS_TRANSPORTS_H
+
+#include "core/transport.h"
+
+typedef struct tern_transport_subject {
+    const tern_transport *transport;
+    const char *suffix;   /* of its addresses behind /tcp/PORT */
+    const char *opening;  /* what a listener must see first to know its own; "" if nothing */
+    unsigned round_trips; /* of a dial */
+    bool half_close;      /* an end leaves the other half open for as long as it likes */
+} tern_transport_subject;
+
+/* Runs it as a cmocka group; how many tests failed. */
+int tern_suite_transports(const tern_transport_subject *subject);
+
+#endif
