@@ -170,7 +170,9 @@ int tern_key_from_peer_id(const tern_peer_id *id, tern_key **ret)
 tern_key *tern_key_ref(const tern_key *key)
 {
     tern_key *counted = (tern_key *)(uintptr_t)key; /* the count is the one thing that changes */
-    counted->refs++;
+    if (counted != NULL) {
+        counted->refs++;
+    }
     return counted;
 }
 

@@ -1,7 +1,7 @@
 /* Tests of the simulated world as a whole: runs repeat, and a thousand hosts are cheap. */
 #include <stdio.h>
 
-#include "loop/sim_tcp_fixture.h"
+#include "loop/sim_tcp_test.h"
 
 /* --- the whole --- */
 

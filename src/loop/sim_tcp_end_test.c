@@ -1,5 +1,5 @@
 /* Tests of simulated TCP: how connections end, crashes, links that fail, memory that fails. */
-#include "loop/sim_tcp_fixture.h"
+#include "loop/sim_tcp_test.h"
 
 /* --- ends --- */
 

@@ -1,5 +1,5 @@
 /* Tests of simulated TCP: handshakes, and bytes under delay, rate, window and loss. */
-#include "loop/sim_tcp_fixture.h"
+#include "loop/sim_tcp_test.h"
 
 /* --- handshake --- */
 

@@ -102,9 +102,8 @@ static void keep_rest(yamux_conn *conn, const tern_span *v, unsigned n, size_t t
     for (unsigned i = 0; i < n; i++) {
         size_t gone = taken < v[i].len ? taken : v[i].len;
         taken -= gone;
-        int code = tern_buf_append(&conn->core.out, v[i].data + gone, v[i].len - gone);
-        if (code != 0 && conn->core.broken == 0) { /* a torn frame: the session cannot go on */
-            conn->core.broken = code;
+        if (tern_buf_append(&conn->core.out, v[i].data + gone, v[i].len - gone) != 0) {
+            conn->core.broken = TERN_E_NOMEM; /* a torn frame: the session cannot go on */
             yamux_want_turn(conn);
         }
     }

@@ -1,6 +1,6 @@
 /* The main of a fuzz target that is built without a fuzzer: feeds it every file under the files and
- * folders that are given, each in an allocation of exactly its size so that the sanitizers see a byte
- * too far. Exit status 0 when there was at least one and all were taken. */
+ * folders that are given, each in an allocation of exactly its size so that the sanitizers see a
+ * byte too far. Exit status 0 when there was at least one and all were taken. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -173,23 +173,34 @@ typedef struct doorkeeper {
     void *owner;
     tern_listener *listener;
     tern_multiaddr *local, *remote;
+    tern_stream *s;
+    tern_deferred decide;
     unsigned refused;
 } doorkeeper;
 
 static doorkeeper door; /* one listener at a time in this program */
 
-static size_t door_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
+/* Decided at the end of the turn: what came in one segment may be delivered in pieces. */
+static void door_decide(tern_deferred *d)
 {
     static const uint8_t answer[] = "\x13/multistream/1.0.0\n\x03na\n";
+    (void)d;
+    if (tern_stream_kept(door.s) > HEADER_AND_PROPOSAL) {
+        door.refused++;
+        tern_stream_write(door.s, answer, sizeof answer - 1);
+        tern_stream_drop(door.s);
+        return;
+    }
+    door.events->on_stream(door.owner, door.listener, door.s, door.local, door.remote);
+}
+
+static size_t door_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
+{
     (void)owner;
     (void)data;
-    if (n > HEADER_AND_PROPOSAL) {
-        door.refused++;
-        tern_stream_write(s, answer, sizeof answer - 1);
-        tern_stream_drop(s);
-        return n;
-    }
-    door.events->on_stream(door.owner, door.listener, s, door.local, door.remote);
+    (void)n;
+    door.s = s;
+    tern_defer(s->loop, &door.decide);
     return 0;
 }
 
@@ -249,6 +260,7 @@ static void refusing_peer(const char *transport, const char *addr, unsigned firs
     world w;
     char bound[256];
     memset(&door, 0, sizeof door);
+    tern_deferred_init(&door.decide, door_decide);
     guarded = find_transport(transport);
     open_world(&w);
     w.listener->swarm->transports = transports;

@@ -1,7 +1,7 @@
 /* For the tests of simulated TCP: two hosts, a listener on the second, and the two ends of a
  * connection between them, which write a known pattern and record all that happens to them. */
-#ifndef TERN_LOOP_SIM_TCP_FIXTURE_H
-#define TERN_LOOP_SIM_TCP_FIXTURE_H
+#ifndef TERN_LOOP_SIM_TCP_TEST_H
+#define TERN_LOOP_SIM_TCP_TEST_H
 
 #include "base/test.h"
 
