@@ -26,17 +26,26 @@ export async function servePerf (stream) {
 }
 
 /**
- * Reads all there is: the first `headerLength` bytes are kept, those after them counted. By events,
- * because the iterator of js-libp2p 3.3 never ends when the peer closed before it was asked.
+ * Reads all there is: the first `headerLength` bytes are kept, those after them counted. By looking
+ * at the stream after every event: in js-libp2p 3.3 neither the iterator nor the event `end` is right
+ * when the peer's end arrived together with its first bytes.
  */
 async function readToEnd (stream, headerLength = 0) {
   const header = new Uint8Array(headerLength)
   let total = 0
-  stream.addEventListener('message', ({ data }) => {
-    if (total < headerLength) header.set(data.subarray(0, headerLength - total), total)
-    total += data.byteLength
+  await new Promise((resolve, reject) => {
+    const look = () => {
+      if (stream.remoteWriteStatus === 'closed' && stream.readBufferLength === 0) resolve()
+    }
+    stream.addEventListener('close', ({ error }) => error == null ? look() : reject(error))
+    stream.addEventListener('remoteCloseWrite', look)
+    stream.addEventListener('message', ({ data }) => {
+      if (total < headerLength) header.set(data.subarray(0, headerLength - total), total)
+      total += data.byteLength
+      look()
+    })
+    look()
   })
-  if (!stream.readableEnded) await once(stream, 'end')
   if (total < headerLength) throw new Error('the stream ended inside its header')
   return { received: total - headerLength, header }
 }
@@ -47,20 +56,13 @@ async function sendZeros (stream, left) {
 
 /** Not by stream.onDrain: in js-libp2p 3.3 it waits only the first time. */
 async function send (stream, bytes) {
-  if (!stream.send(bytes)) await once(stream, 'drain')
-}
-
-/** Waits for the event; an error that closes the stream before it is thrown. */
-function once (stream, name) {
-  return new Promise((resolve, reject) => {
-    const done = settle => event => {
-      stream.removeEventListener(name, finished)
+  if (stream.send(bytes)) return
+  await new Promise((resolve, reject) => {
+    const closed = ({ error }) => reject(error ?? new Error('the stream was closed'))
+    stream.addEventListener('close', closed, { once: true })
+    stream.addEventListener('drain', () => {
       stream.removeEventListener('close', closed)
-      settle(event)
-    }
-    const finished = done(resolve)
-    const closed = done(event => reject(event.error ?? new Error(`closed before '${name}'`)))
-    stream.addEventListener(name, finished)
-    stream.addEventListener('close', closed)
+      resolve()
+    }, { once: true })
   })
 }
