@@ -42,7 +42,7 @@ static int check_multihash(const uint8_t *p, size_t n, uint64_t *ret_code, size_
 static int check_peer(const uint8_t *p, size_t n, tern_ma_fault *ret)
 {
     uint64_t hash;
-    size_t len;
+    size_t len = 0;
     int code = check_multihash(p, n, &hash, &len, ret);
     if (code != 0) {
         return code;
@@ -111,7 +111,7 @@ static ssize_t parse_certhash(const char *p, size_t n, uint8_t *out, tern_ma_fau
 static int check_certhash(const uint8_t *p, size_t n, tern_ma_fault *ret)
 {
     uint64_t hash;
-    size_t len;
+    size_t len = 0;
     int code = check_multihash(p, n, &hash, &len, ret);
     if (code == 0 && hash == HASH_SHA2_256 && len != 32) {
         code =

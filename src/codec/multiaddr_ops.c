@@ -207,7 +207,7 @@ static uint32_t zone_index(tern_span zone)
 bool tern_ma_endpoint(const tern_multiaddr *a, tern_endpoint *ret, uint32_t *ret_transport)
 {
     tern_endpoint e = {0};
-    tern_ma_part part;
+    tern_ma_part part = {0};
     size_t at = 0;
     if (tern_ma_next(a, &at, &part) && part.code == TERN_MA_IP6ZONE) {
         e.scope = zone_index(part.value);

@@ -86,6 +86,9 @@ struct tern_net {
     tern_counters counters;
     const char *agent;
     const tern_net_ops *ops;
+    tern_list sockets;          /* streams over sockets that are alive, also dropped ones */
+    tern_deferred sockets_gone; /* queued when the last of them goes; fn NULL = nobody waits */
+    uint64_t conn_ids;          /* the last one given */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;

@@ -175,11 +175,10 @@ static bool step(tern_stream *s)
         }
         return true;
     }
-    if (s->has_room && s->short_write && tern_stream_writable(s)) {
+    /* An owner without on_room (a negotiation) leaves it to the next one. */
+    if (s->has_room && s->short_write && tern_stream_writable(s) && s->events->on_room != NULL) {
         s->has_room = s->short_write = 0;
-        if (s->events->on_room != NULL) {
-            s->events->on_room(s->owner, s);
-        }
+        s->events->on_room(s->owner, s);
         return true;
     }
     return false;

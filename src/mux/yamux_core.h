@@ -23,14 +23,19 @@
 #define TERN_YAMUX_HEADER   12
 #define TERN_YAMUX_WINDOW   UINT32_C(262144) /* of each direction of a new stream, spec */
 #define TERN_YAMUX_BODY_MAX 65507 /* of a frame we send: with its header, one Noise message */
-#define TERN_YAMUX_ALIVE_MAX                                                                       \
-    400 /* streams both ways beyond which we open none (rust ends at 512) */
-#define TERN_YAMUX_UNACKED_MAX 255        /* opens without an answer (go and rust stall at 256) */
-#define TERN_YAMUX_PONGS_MAX   32         /* answers that wait; more pings are dropped */
-#define TERN_YAMUX_OUT_MAX     (64 << 10) /* bytes of control frames that wait for the lower stream */
-#define TERN_YAMUX_COSTS       10000 /* what useless frames may cost a second; see yamux_core_recv.c */
-#define TERN_YAMUX_SILENCE                                                                         \
-    (30 * TERN_SEC) /* then a ping; as long again without a byte is the end */
+
+/* Streams both ways beyond which we open none (rust ends the session at 512), and opens without an
+ * answer (go and rust stall at 256). */
+#define TERN_YAMUX_ALIVE_MAX   400
+#define TERN_YAMUX_UNACKED_MAX 255
+/* Answers to pings that wait (more pings are dropped), and bytes of all control frames that wait.
+ */
+#define TERN_YAMUX_PONGS_MAX 32
+#define TERN_YAMUX_OUT_MAX   (64 << 10)
+/* What frames that do nothing may cost a second; prices are in yamux_core_recv.c. */
+#define TERN_YAMUX_COSTS 10000
+/* So long without a byte: a ping; as long again: the end. */
+#define TERN_YAMUX_SILENCE (30 * TERN_SEC)
 
 /* Frame types and flags. */
 enum {

@@ -72,6 +72,5 @@ int tern_frame_write(tern_stream *s, const void *msg, size_t n)
         return TERN_E_LIMIT;
     }
     tern_span v[2] = {{prefix, len}, {msg, n}};
-    tern_stream_writev(s, v, 2);
-    return 0;
+    return tern_stream_writev(s, v, 2) == len + n ? 0 : TERN_E_NOMEM;
 }

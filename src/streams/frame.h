@@ -23,7 +23,8 @@ int tern_frame_feed(tern_frame *f, const uint8_t *data, size_t n, size_t *ret_us
 /* Whether bytes of an unfinished message wait (an end here is an error). */
 bool tern_frame_partial(const tern_frame *f);
 
-/* Writes one message whole. TERN_E_LIMIT when the stream has not that much room. */
+/* Writes one message whole. TERN_E_LIMIT when the stream has not that much room; TERN_E_NOMEM when
+ * a part of it may have been written: reset the stream. */
 int tern_frame_write(tern_stream *s, const void *msg, size_t n);
 
 #endif

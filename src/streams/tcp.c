@@ -17,7 +17,8 @@ typedef struct tcp_stream {
     tern_buf out;
     tern_deferred flush;
     tern_timer timer; /* stalled output, or lingering after a drop */
-    tern_counters *counters;
+    tern_net *net;
+    tern_list link; /* in net->sockets */
     uint64_t stall;
     bool blocked;    /* waits for on_writable */
     bool paused;     /* reading is paused */
@@ -85,8 +86,8 @@ static void flush(tern_deferred *d)
             return;
         }
         tern_buf_consume(&c->out, (size_t)n);
-        if (c->counters != NULL) {
-            c->counters->bytes_out += (uint64_t)n;
+        if (c->net != NULL) {
+            c->net->counters.bytes_out += (uint64_t)n;
         }
         if ((size_t)n < queued) {
             c->blocked = true;
@@ -108,8 +109,8 @@ static void flush(tern_deferred *d)
 static void on_data(void *owner, uint8_t *data, size_t n)
 {
     tcp_stream *c = owner;
-    if (c->counters != NULL) {
-        c->counters->bytes_in += n;
+    if (c->net != NULL) {
+        c->net->counters.bytes_in += n;
     }
     if (!tern_stream_deliver(&c->s, data, n) && c->t != NULL) {
         c->paused = true;
@@ -220,6 +221,12 @@ static void tcp_destroy(tern_stream *s)
 {
     tcp_stream *c = (tcp_stream *)s;
     close_socket(c, false);
+    if (c->net != NULL) {
+        tern_list_remove(&c->link);
+        if (tern_list_empty(&c->net->sockets) && c->net->sockets_gone.fn != NULL) {
+            tern_defer(s->loop, &c->net->sockets_gone);
+        }
+    }
     tern_free(c);
 }
 
@@ -237,7 +244,7 @@ static const tern_stream_ops tcp_ops = {
 };
 
 tern_stream *tern_tcp_stream_new(tern_loop *loop, tern_tcp *t, size_t write_queue, uint64_t stall,
-                                 tern_counters *counters)
+                                 tern_net *net)
 {
     tcp_stream *c = tern_calloc(1, sizeof *c);
     if (c == NULL) {
@@ -248,7 +255,11 @@ tern_stream *tern_tcp_stream_new(tern_loop *loop, tern_tcp *t, size_t write_queu
     tern_deferred_init(&c->flush, flush);
     c->t = t;
     c->stall = stall;
-    c->counters = counters;
+    c->net = net;
+    tern_list_init(&c->link);
+    if (net != NULL) {
+        tern_list_push(&net->sockets, &c->link);
+    }
     tern_tcp_set_owner(t, &socket_events, c);
     tern_tcp_read(t);
     return &c->s;
@@ -263,6 +274,16 @@ void tern_tcp_stream_endpoints(const tern_stream *s, tern_endpoint *ret_local,
     if (c->t != NULL) {
         tern_tcp_local(c->t, ret_local);
         tern_tcp_remote(c->t, ret_remote);
+    }
+}
+
+void tern_tcp_streams_abort(tern_net *net)
+{
+    for (tern_list *l = net->sockets.next; l != &net->sockets; l = l->next) {
+        tcp_stream *c = TERN_CONTAINER(l, tcp_stream, link);
+        if (c->t != NULL) {
+            fail(c, TERN_E_CANCELLED, "the node is stopping");
+        }
     }
 }
 
@@ -298,7 +319,7 @@ static void on_connected(void *owner, int code)
         dial_failed(d, code, tern_code_text(code));
         return;
     }
-    d->stream = tern_tcp_stream_new(d->op.loop, d->socket, d->write_queue, d->stall, d->counters);
+    d->stream = tern_tcp_stream_new(d->op.loop, d->socket, d->write_queue, d->stall, d->net);
     if (d->stream == NULL) {
         dial_failed(d, TERN_E_NOMEM, "out of memory");
         return;

@@ -31,7 +31,7 @@ typedef struct candidate {
     tern_multiaddr *addr;
     char *host;
     attempt *attempt; /* while running */
-    enum { WAITING, RUNNING, FAILED } state;
+    enum { WAITING, RUNNING, WON, FAILED } state;
     bool cautious; /* optimism was refused: again without */
     tern_error error;
 } candidate;
@@ -52,6 +52,7 @@ struct tern_dialer {
     tern_list requests;
     candidate candidates[TERN_DIAL_ADDRS_MAX];
     size_t count, running;
+    bool ip4_next;   /* the families take turns: IPv6 was last */
     tern_list names; /* being resolved */
     tern_timer next; /* when the next candidate may start */
     tern_deferred step;
@@ -96,6 +97,13 @@ static void free_dialer(tern_dialer *d)
     tern_free(d);
 }
 
+static const char *outcome(const candidate *c)
+{
+    return c->state == WON       ? "connected"
+           : c->state == WAITING ? "was not needed"
+                                 : "another address was faster";
+}
+
 static void report(tern_dialer *d, tern_dial_request *r)
 {
     r->attempts = tern_calloc(d->count > 0 ? d->count : 1, sizeof *r->attempts);
@@ -104,10 +112,33 @@ static void report(tern_dialer *d, tern_dial_request *r)
         r->attempts[i].addr = tern_multiaddr_ref(c->addr);
         r->attempts[i].error = c->error;
         if (c->state != FAILED) {
-            tern_fail(&r->attempts[i].error, 0, "swarm", "%s",
-                      c->state == WAITING ? "was not needed" : "another address was faster");
+            tern_fail(&r->attempts[i].error, 0, "swarm", "%s", outcome(c));
         }
         r->attempt_count++;
+    }
+}
+
+/* The request's done comes in a moment; the conn may go before it. */
+static void give_conn(tern_swarm *swarm, tern_dial_request *r, tern_conn *conn)
+{
+    r->conn = conn;
+    if (conn != NULL) {
+        tern_list_push(&swarm->given, &r->link);
+    }
+}
+
+void tern_swarm_dial_lost(tern_swarm *swarm, const tern_conn *conn, const tern_error *why)
+{
+    tern_list *next;
+    for (tern_list *l = swarm->given.next; l != &swarm->given; l = next) {
+        tern_dial_request *r = TERN_CONTAINER(l, tern_dial_request, link);
+        next = l->next;
+        if (r->conn == conn) {
+            tern_list_remove(l);
+            r->conn = NULL;
+            tern_fail(&r->op.error, TERN_E_CONN_CLOSED, why->layer, "closed at once: %s",
+                      why->text);
+        }
     }
 }
 
@@ -119,7 +150,7 @@ static void finish(tern_dialer *d, tern_conn *conn, const tern_error *error)
         tern_dial_request *r = TERN_CONTAINER(node, tern_dial_request, link);
         report(d, r);
         r->dialer = NULL;
-        r->conn = conn;
+        give_conn(d->swarm, r, conn);
         tern_op_finish(&r->op, error);
     }
     free_dialer(d);
@@ -174,7 +205,7 @@ static void fail_candidate(tern_dialer *d, size_t i, const tern_error *error)
 {
     candidate *c = &d->candidates[i];
     tern_error copy = *error;
-    bool was_running = c->state == RUNNING;
+    bool was_running = c->state == RUNNING || c->state == WON;
     TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr), copy.layer,
              copy.text);
     free_attempt(c);
@@ -199,6 +230,7 @@ static void win(tern_dialer *d, attempt *a)
     size_t i = a->candidate;
     a->upgrade.conn = NULL;
     a->dial.conn = NULL;
+    d->candidates[i].state = WON;
     if (tern_swarm_add(swarm, conn, &error) != 0) {
         fail_candidate(d, i, &error);
         return;
@@ -289,6 +321,7 @@ static void start(tern_dialer *d, size_t i)
     }
     c->attempt = a;
     c->state = RUNNING;
+    d->ip4_next = tern_dial_rank_is_ip6(c->addr);
     d->running++;
     swarm->net.counters.dials++;
     a->dialer = d;
@@ -331,7 +364,7 @@ static bool best_waiting(tern_dialer *d, size_t *ret)
     if (n == 0) {
         return false;
     }
-    tern_dial_rank_order(waiting, n, order);
+    tern_dial_rank_order(waiting, n, !d->ip4_next, order);
     *ret = index[order[0]];
     return true;
 }
@@ -418,10 +451,10 @@ static void on_cancel(tern_op *op)
 {
     tern_dial_request *r = TERN_CONTAINER(op, tern_dial_request, op);
     tern_dialer *d = r->dialer;
+    tern_list_remove(&r->link);
     if (d == NULL) {
         return;
     }
-    tern_list_remove(&r->link);
     report(d, r);
     r->dialer = NULL;
     if (tern_list_empty(&d->requests)) {
@@ -481,7 +514,9 @@ int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
         finish_now(r, TERN_E_SELF, "this is our own peer id");
         return 0;
     }
-    r->conn = r->fresh || r->peer.len == 0 ? NULL : tern_swarm_find(swarm, &r->peer);
+    if (!r->fresh && r->peer.len > 0) {
+        give_conn(swarm, r, tern_swarm_find(swarm, &r->peer));
+    }
     if (r->conn != NULL) {
         tern_op_finish(&r->op, NULL);
         return 0;
@@ -512,6 +547,7 @@ int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
 
 void tern_dial_request_clear(tern_dial_request *r)
 {
+    tern_list_remove(&r->link);
     for (size_t i = 0; i < r->attempt_count; i++) {
         tern_multiaddr_unref(r->attempts[i].addr);
     }

@@ -45,7 +45,7 @@ tern_dial_rank tern_dial_rank_of(const tern_multiaddr *addr)
     return rank;
 }
 
-static bool is_ip6(const tern_multiaddr *a)
+bool tern_dial_rank_is_ip6(const tern_multiaddr *a)
 {
     tern_ma_part part;
     return tern_ma_find(a, TERN_MA_IP6, &part);
@@ -56,14 +56,15 @@ static size_t pick(tern_multiaddr *const *addrs, const uint32_t *scores, const b
                    uint32_t score, int family6)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!used[i] && scores[i] == score && (family6 < 0 || is_ip6(addrs[i]) == (family6 == 1))) {
+        if (!used[i] && scores[i] == score &&
+            (family6 < 0 || tern_dial_rank_is_ip6(addrs[i]) == (family6 == 1))) {
             return i;
         }
     }
     return n;
 }
 
-void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, size_t *order)
+void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, bool ip6_first, size_t *order)
 {
     enum { MOST = 128 };
     uint32_t scores[MOST];
@@ -74,7 +75,7 @@ void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, size_t *order)
     for (size_t i = 0; i < n; i++) {
         scores[i] = tern_dial_rank_of(addrs[i]).score;
     }
-    int want6 = 1;
+    int want6 = ip6_first;
     for (size_t done = 0; done < n; done++) {
         uint32_t best = UINT32_MAX;
         for (size_t i = 0; i < n; i++) {
@@ -88,6 +89,6 @@ void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, size_t *order)
         }
         used[i] = true;
         order[done] = i;
-        want6 = !is_ip6(addrs[i]);
+        want6 = !tern_dial_rank_is_ip6(addrs[i]);
     }
 }

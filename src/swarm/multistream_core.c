@@ -18,7 +18,9 @@ static int say(tern_buf *out, const char *text, size_t n)
         return TERN_E_NOMEM;
     }
     memcpy(p, prefix, len);
-    memcpy(p + len, text, n);
+    if (n > 0) { /* an empty list has no bytes */
+        memcpy(p + len, text, n);
+    }
     p[len + n] = '\n';
     tern_buf_commit(out, len + n + 1);
     return 0;

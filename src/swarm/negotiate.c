@@ -92,17 +92,14 @@ static int write_out(tern_negotiation *n)
     if (tern_stream_room(n->stream) < len) {
         return TERN_E_LIMIT;
     }
-    tern_stream_write(n->stream, tern_buf_data(&n->out), len);
-    tern_buf_consume(&n->out, len);
-    return 0;
+    size_t taken = tern_stream_write(n->stream, tern_buf_data(&n->out), len);
+    tern_buf_consume(&n->out, taken);
+    return taken == len ? 0 : TERN_E_NOMEM;
 }
 
 static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t len)
 {
     tern_negotiation *n = owner;
-    if (n->id != NULL) {
-        return 0; /* agreed: these belong to the protocol */
-    }
     size_t used = 0;
     int code = tern_ms_feed(&n->core, data, len, &n->out, &used, &n->id);
     int written = code >= 0 || code == TERN_E_NEGOTIATION ? write_out(n) : 0;
@@ -113,6 +110,7 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t len)
     }
     if (code == 1) {
         release(n);
+        tern_stream_take(n->stream, NULL, NULL); /* silent until done: what follows is kept */
         tern_op_finish(&n->op, NULL);
     }
     return used;
@@ -120,11 +118,8 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t len)
 
 static void on_end(void *owner, tern_stream *s)
 {
-    tern_negotiation *n = owner;
     (void)s;
-    if (n->id == NULL) {
-        fail(n, TERN_E_EOF);
-    }
+    fail(owner, TERN_E_EOF);
 }
 
 static void on_closed(void *owner, tern_stream *s, const tern_error *why)

@@ -17,7 +17,7 @@ typedef struct tern_negotiation {
      * follow then: the negotiation is over when this returns (it may free itself). */
     void (*lost)(struct tern_negotiation *n, const tern_error *why);
     /* out */
-    const char *id; /* agreed on; the stream is then without an active owner: take it inside done */
+    const char *id; /* agreed on; the stream is then without an owner: take it inside done */
     tern_ms core;
     tern_buf out;
 } tern_negotiation;

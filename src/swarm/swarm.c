@@ -4,13 +4,17 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "streams/tcp.h"
 
-#define STOP_TIME (3 * TERN_SEC)
+#define STOP_TIME  (3 * TERN_SEC) /* for connections to close in good order */
+#define DRAIN_TIME (TERN_SEC)     /* then for their sockets */
 
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
 static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id);
 static void on_stopped(tern_deferred *d);
+static void on_sockets_gone(tern_deferred *d);
+static void on_drain_time(tern_timer *timer);
 
 static const tern_net_ops net_ops = {
     .handle = tern_swarm_handle,
@@ -41,10 +45,13 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     swarm->parts = *parts;
     swarm->events = events;
     swarm->owner = owner;
+    tern_list_init(&swarm->net.sockets);
+    tern_deferred_init(&swarm->net.sockets_gone, on_sockets_gone);
     tern_list_init(&swarm->conns);
     tern_list_init(&swarm->listeners);
     tern_list_init(&swarm->pending);
     tern_list_init(&swarm->dials);
+    tern_list_init(&swarm->given);
     tern_map_init(&swarm->peers);
     tern_map_init(&swarm->blocks);
     tern_peerstore_init(&swarm->store);
@@ -60,6 +67,7 @@ void tern_swarm_free(tern_swarm *swarm)
     }
     tern_timer_stop(&swarm->stop_timer);
     tern_deferred_cancel(&swarm->stopped);
+    tern_deferred_cancel(&swarm->net.sockets_gone);
     tern_swarm_forget_addresses(swarm);
     tern_swarm_forget_announced(swarm);
     tern_peerstore_free(&swarm->store);
@@ -122,10 +130,27 @@ static void forget_conn(tern_swarm_conn *c)
 
 static void check_stopped(tern_swarm *swarm)
 {
-    if (swarm->stopping && swarm->conn_count == 0) {
+    if (!swarm->stopping || swarm->conn_count > 0) {
+        return;
+    }
+    if (tern_list_empty(&swarm->net.sockets)) {
         tern_timer_stop(&swarm->stop_timer);
         tern_defer(swarm->net.loop, &swarm->stopped);
+    } else if (!swarm->draining) { /* last bytes and farewells are still on their way */
+        swarm->draining = true;
+        tern_timer_start(swarm->net.loop, &swarm->stop_timer,
+                         tern_loop_now(swarm->net.loop) + DRAIN_TIME, on_drain_time);
     }
+}
+
+static void on_sockets_gone(tern_deferred *d)
+{
+    check_stopped((tern_swarm *)TERN_CONTAINER(d, tern_net, sockets_gone));
+}
+
+static void on_drain_time(tern_timer *timer)
+{
+    tern_tcp_streams_abort(&TERN_CONTAINER(timer, tern_swarm, stop_timer)->net);
 }
 
 static void on_stream(void *owner, tern_conn *conn, tern_stream *s)
@@ -141,6 +166,7 @@ static void on_closed(void *owner, tern_conn *conn, const tern_error *why)
     swarm->net.counters.conns_closed++;
     TERN_LOG(TERN_LOG_DEBUG, "swarm", "conn %llu closed: %s: %s",
              (unsigned long long)conn->facts.id, why->layer, why->text);
+    tern_swarm_dial_lost(swarm, conn, why);
     swarm->events->on_disconnected(swarm->owner, conn, why);
     forget_conn(c);
     check_stopped(swarm);

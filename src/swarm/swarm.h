@@ -69,6 +69,7 @@ struct tern_swarm {
     tern_list pending;   /* tern_pending: accepted, being upgraded */
     size_t pending_count;
     tern_list dials; /* tern_dialer */
+    tern_list given; /* tern_dial_request: finished with a conn, done not told yet */
     tern_peerstore store;
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
@@ -77,7 +78,7 @@ struct tern_swarm {
     size_t announced_count;
     tern_timer stop_timer;
     tern_deferred stopped;
-    bool stopping;
+    bool stopping, draining;
 };
 
 /* key is referenced; transports and parts must outlive the swarm. TERN_E_NOMEM. */
@@ -124,17 +125,21 @@ typedef struct tern_dial_request {
     bool fresh; /* a new connection even if there is one */
     /* out */
     tern_conn *conn;             /* lent: the swarm's */
-    tern_dial_attempt *attempts; /* what was tried; freed by tern_dial_request_clear */
+    tern_dial_attempt *attempts; /* what was tried */
     size_t attempt_count;
     /* private */
     tern_list link;
     struct tern_dialer *dialer;
 } tern_dial_request;
 
-/* Starts request->op. Errors by op: SELF, INVALID (no address), UNSUPPORTED (no transport dials any
- * of them), TIMEOUT, or the most telling of the attempts'. 0 or TERN_E_NOMEM. */
+/* Starts request->op. Errors by op: SELF, NOT_FOUND (no address), UNSUPPORTED (no transport dials
+ * any of them), TIMEOUT, CONN_CLOSED (right after it was made), or the most telling of the
+ * attempts'. 0 or TERN_E_NOMEM. */
 int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *request);
+/* Frees what it brought; after done or cancel, before its memory goes. */
 void tern_dial_request_clear(tern_dial_request *request);
+/* A conn is going: whoever was given it and does not know yet hears that instead. */
+void tern_swarm_dial_lost(tern_swarm *swarm, const tern_conn *conn, const tern_error *why);
 void tern_swarm_cancel_dials(tern_swarm *swarm);
 
 /* ---- streams.c ---- */

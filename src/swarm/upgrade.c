@@ -77,6 +77,7 @@ static tern_conn *make_conn(tern_upgrade *u, const tern_mux *mux)
     u->facts.security = u->chosen->name;
     u->facts.muxer = mux->name;
     u->facts.opened = tern_loop_now(u->net->loop);
+    u->facts.id = ++u->net->conn_ids;
     tern_conn *conn = mux->make(u->net, u->stream, u->initiator, &u->facts);
     if (conn != NULL) {
         memset(&u->facts, 0, sizeof u->facts);

@@ -24,7 +24,7 @@ int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
     *connect = (tern_tcp_dial_op){
         .write_queue = limits->write_queue,
         .stall = limits->write_stall_time,
-        .counters = &op->net->counters,
+        .net = op->net,
     };
     if (!tern_ma_endpoint(op->addr, &connect->to, &transport) || transport != TERN_MA_TCP) {
         return tern_fail(reterr, TERN_E_INVALID, "tcp", "%s does not begin with an IP and TCP port",

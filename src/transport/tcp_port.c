@@ -359,7 +359,7 @@ static void on_accept(void *owner, tern_tcp *socket)
     }
     net->counters.accepts++;
     tern_stream *s = tern_tcp_stream_new(net->loop, socket, net->limits.write_queue,
-                                         net->limits.write_stall_time, &net->counters);
+                                         net->limits.write_stall_time, net);
     if (s == NULL) {
         net->counters.allocation_failures++;
         tern_tcp_close(socket, true);

@@ -22,6 +22,7 @@ the dialler's ACK would arrive there.
 
 import asyncio
 import collections
+import contextlib
 
 
 class Forwarder:
@@ -121,8 +122,9 @@ class End(asyncio.Protocol):
             self._early.append(data)
         elif data is not None:
             self._transport.write(data)
-        elif self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+        elif not self._transport.is_closing():
+            with contextlib.suppress(OSError):  # that side is gone already
+                self._transport.write_eof()
 
     def abort(self):
         if self._transport is not None:

@@ -76,7 +76,8 @@ class Program:
             raise self.broken(f"printed something else than JSON on stdout: {self.stray[0]!r}")
 
     def broken(self, what):
-        return Broken("\n".join([f"{self.name} {what}", " ".join(self.argv), *self.errors[-STDERR_KEPT:]]))
+        printed = f"its last event: {self.events[-1]}" if self.events else "it printed no event"
+        return Broken("\n".join([f"{self.name} {what}", " ".join(self.argv), printed, *self.errors[-STDERR_KEPT:]]))
 
     async def _read_all(self):
         await asyncio.gather(self._read(self._process.stdout, self._event),

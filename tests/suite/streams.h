@@ -25,7 +25,7 @@ extern const tern_stream_maker tern_stream_maker_memory;       /* streams/memory
 extern const tern_stream_maker tern_stream_maker_memory_bytes; /* one byte an event */
 extern const tern_stream_maker tern_stream_maker_noise;        /* secure/noise over memory */
 extern const tern_stream_maker
-    tern_stream_maker_noise_bytes; /* one byte an event, a small window */
+    tern_stream_maker_noise_bytes;                         /* one byte an event, a small window */
 extern const tern_stream_maker tern_stream_maker_tcp;      /* streams/tcp, simulated */
 extern const tern_stream_maker tern_stream_maker_ws;       /* transport/ws_stream over memory */
 extern const tern_stream_maker tern_stream_maker_ws_bytes; /* one byte an event, a small window */

@@ -29,7 +29,7 @@ static net_world *new_world(tern_loop *loop)
 static void on_accept(void *owner, tern_tcp *t)
 {
     net_world *w = owner;
-    w->accepted = tern_tcp_stream_new(w->loop, t, WRITE_QUEUE, 30 * TERN_SEC, &w->counters);
+    w->accepted = tern_tcp_stream_new(w->loop, t, WRITE_QUEUE, 30 * TERN_SEC, NULL);
     assert_non_null(w->accepted);
 }
 

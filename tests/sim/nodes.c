@@ -1,0 +1,228 @@
+/* Whole nodes in a simulated world. See nodes.h. */
+#include "sim/nodes.h"
+
+#include <stdio.h>
+
+/* ---- events ---- */
+
+static void on_connected(void *owner, tern_node *node, tern_conn *conn)
+{
+    sim_node *n = owner;
+    assert_ptr_equal(node, n->node);
+    n->connected++;
+    n->conn = conn;
+}
+
+static void on_disconnected(void *owner, tern_node *node, tern_conn *conn, const tern_error *why)
+{
+    sim_node *n = owner;
+    assert_ptr_equal(node, n->node);
+    assert_int_equal(n->stopped, 0);
+    n->disconnected++;
+    n->why = *why;
+    if (n->conn == conn) {
+        n->conn = NULL;
+    }
+}
+
+static void add_text(char *list, size_t cap, const char *text)
+{
+    size_t n = strlen(list);
+    snprintf(list + n, cap - n, "%s,", text);
+}
+
+static void on_identified(void *owner, tern_node *node, tern_conn *conn,
+                          const tern_identified *what)
+{
+    sim_node *n = owner;
+    assert_ptr_equal(node, n->node);
+    assert_non_null(conn);
+    n->identified++;
+    n->signed_record = what->signed_record;
+    snprintf(n->agent, sizeof n->agent, "%s", what->agent);
+    snprintf(n->observed, sizeof n->observed, "%s",
+             what->observed != NULL ? tern_multiaddr_text(what->observed) : "");
+    n->addrs[0] = n->protocols[0] = '\0';
+    for (size_t i = 0; i < what->addr_count; i++) {
+        add_text(n->addrs, sizeof n->addrs, tern_multiaddr_text(what->addrs[i]));
+    }
+    for (size_t i = 0; i < what->protocol_count; i++) {
+        add_text(n->protocols, sizeof n->protocols, what->protocols[i]);
+    }
+}
+
+static void on_stopped(void *owner, tern_node *node)
+{
+    sim_node *n = owner;
+    assert_ptr_equal(node, n->node);
+    assert_int_equal(n->connected, n->disconnected);
+    n->stopped++;
+}
+
+static const tern_node_events events = {.on_connected = on_connected,
+                                        .on_disconnected = on_disconnected,
+                                        .on_identified = on_identified,
+                                        .on_stopped = on_stopped};
+
+/* ---- the world ---- */
+
+void sim_nodes_init(sim_nodes *w, uint64_t delay)
+{
+    memset(w, 0, sizeof *w);
+    assert_int_equal(tern_sim_new(1, &w->sim), 0);
+    tern_sim_set_default_link(w->sim, &(tern_sim_link){.delay = delay});
+}
+
+sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *options)
+{
+    tern_options o;
+    tern_error error;
+    char text[80];
+    bool listens = ip[0] != '-';
+    sim_node *n = tern_calloc(1, sizeof *n);
+    assert_non_null(n);
+    assert_true(w->count < SIM_NODES_MAX);
+    w->nodes[w->count++] = n;
+    n->world = w;
+    snprintf(n->ip, sizeof n->ip, "%s", ip + !listens);
+    assert_int_equal(tern_sim_host(w->sim, n->ip, &n->host), 0);
+    tern_options_init(&o);
+    if (options != NULL) {
+        o = *options;
+    }
+    o.events = &events;
+    o.owner = n;
+    if (tern_node_new_on(n->host, &o, &n->node, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    tern_node_peer_id(n->node, &n->id);
+    if (listens) {
+        snprintf(text, sizeof text, "/%s/%s/tcp/%d", strchr(n->ip, ':') != NULL ? "ip6" : "ip4",
+                 n->ip, SIM_NODE_PORT);
+        if (tern_node_listen(n->node, text, n->addr, sizeof n->addr, &error) != 0) {
+            fail_msg("%s", error.text);
+        }
+    }
+    return n;
+}
+
+void sim_node_end(sim_node *n)
+{
+    if (n->node == NULL) {
+        return;
+    }
+    tern_node_stop(n->node);
+    assert_true(sim_nodes_wait(n->world, &n->stopped, 1, 10 * TERN_SEC));
+    assert_int_equal(n->stopped, 1);
+    tern_node_free(n->node);
+    n->node = NULL;
+}
+
+void sim_nodes_clear(sim_nodes *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        sim_node_end(w->nodes[i]);
+    }
+    /* What was left to others (sockets that linger, refused connections) ends by itself. */
+    sim_nodes_run(w, 60 * TERN_SEC);
+    for (size_t i = 0; i < w->count; i++) {
+        tern_free(w->nodes[i]);
+    }
+    tern_sim_free(w->sim);
+    assert_int_equal(tern_mem_alive(), 0);
+}
+
+uint64_t sim_nodes_now(const sim_nodes *w)
+{
+    return tern_sim_now(w->sim);
+}
+
+void sim_nodes_run(sim_nodes *w, uint64_t time)
+{
+    tern_sim_run(w->sim, tern_sim_now(w->sim) + time, NULL, NULL);
+}
+
+typedef struct target {
+    const unsigned *count;
+    unsigned at_least;
+} target;
+
+static bool reached(void *arg)
+{
+    const target *t = arg;
+    return *t->count >= t->at_least;
+}
+
+bool sim_nodes_wait(sim_nodes *w, const unsigned *count, unsigned at_least, uint64_t time)
+{
+    target t = {count, at_least};
+    tern_sim_run(w->sim, tern_sim_now(w->sim) + time, reached, &t);
+    return reached(&t);
+}
+
+/* ---- acts ---- */
+
+static void dialled(void *owner, tern_conn *conn, const tern_error *error,
+                    const tern_dial_report *reports, size_t report_count)
+{
+    sim_dial *d = owner;
+    d->done++;
+    d->at = sim_nodes_now(d->world);
+    d->conn = conn;
+    d->error = *error;
+    assert_true((conn != NULL) == (error->code == 0));
+    d->report_count = report_count;
+    for (size_t i = 0; i < report_count && i < SIM_REPORTS_MAX; i++) {
+        snprintf(d->reports[i].addr, sizeof d->reports[i].addr, "%s",
+                 tern_multiaddr_text(reports[i].addr));
+        d->reports[i].error = reports[i].error;
+    }
+}
+
+void sim_nodes_dial(sim_node *n, const char *const *texts, size_t count, sim_dial *d)
+{
+    tern_error error;
+    memset(d, 0, sizeof *d);
+    d->world = n->world;
+    if (tern_node_dial(n->node, texts, count, 0, false, dialled, d, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    assert_int_equal(d->done, 0);
+}
+
+void sim_nodes_dial_one(sim_node *n, const char *text, sim_dial *d)
+{
+    sim_nodes_dial(n, &text, 1, d);
+    assert_true(sim_nodes_wait(n->world, &d->done, 1, 60 * TERN_SEC));
+    assert_int_equal(d->done, 1);
+}
+
+tern_conn *sim_nodes_connect(sim_nodes *w, sim_node *a, sim_node *b)
+{
+    sim_dial d;
+    unsigned known = b->connected + 1;
+    sim_nodes_dial_one(a, b->addr, &d);
+    if (d.error.code != 0) {
+        fail_msg("%s", d.error.text);
+    }
+    assert_true(sim_nodes_wait(w, &b->connected, known, 10 * TERN_SEC));
+    return d.conn;
+}
+
+static void pinged(void *owner, uint64_t rtt, const tern_error *error)
+{
+    sim_ping *p = owner;
+    p->done++;
+    p->at = sim_nodes_now(p->world);
+    p->rtt = rtt;
+    p->error = *error;
+}
+
+void sim_nodes_ping(sim_node *n, tern_conn *conn, sim_ping *p)
+{
+    memset(p, 0, sizeof *p);
+    p->world = n->world;
+    assert_int_equal(tern_node_ping(n->node, conn, pinged, p), 0);
+    assert_int_equal(p->done, 0);
+    assert_true(sim_nodes_wait(n->world, &p->done, 1, 60 * TERN_SEC));
+}

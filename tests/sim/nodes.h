@@ -1,0 +1,94 @@
+/* Whole nodes in a simulated world, for tests: each on a host of its own, listening on TCP port
+ * 4001, with a record of what it was told. Calls run from the test, between runs of the world; the
+ * helpers that wait run the world in virtual time. Every failure fails the test.
+ *
+ *     sim_nodes w;
+ *     sim_nodes_init(&w, 50 * TERN_MS);                   each link: 50 ms one way
+ *     sim_node *a = sim_nodes_add(&w, "10.0.0.1", NULL);
+ *     sim_node *b = sim_nodes_add(&w, "10.0.0.2", NULL);
+ *     tern_conn *c = sim_nodes_connect(&w, a, b);
+ *     sim_nodes_clear(&w);                                stops and frees them all */
+#ifndef TERN_TESTS_SIM_NODES_H
+#define TERN_TESTS_SIM_NODES_H
+
+#include "base/test.h"
+
+#include "host/host.h"
+#include "loop/sim.h"
+
+enum { SIM_NODES_MAX = 16, SIM_NODE_PORT = 4001, SIM_REPORTS_MAX = 16 };
+
+typedef struct sim_nodes sim_nodes;
+
+typedef struct sim_node {
+    sim_nodes *world;
+    tern_loop *host;
+    tern_node *node; /* NULL once freed */
+    tern_peer_id id;
+    char ip[40];
+    char addr[TERN_PEER_ID_TEXT + 80]; /* where it listens, with /p2p; "" = nowhere */
+    unsigned connected, disconnected, identified, stopped;
+    tern_conn *conn; /* the newest, until it is gone */
+    tern_error why;  /* of the last disconnection */
+    char agent[129]; /* of the last identify */
+    char observed[128];
+    char addrs[1024];     /* what the peer listens on, "," behind each */
+    char protocols[1024]; /* the same of protocols */
+    bool signed_record;
+} sim_node;
+
+struct sim_nodes {
+    tern_sim *sim;
+    sim_node *nodes[SIM_NODES_MAX];
+    size_t count;
+};
+
+/* What a dial's done brought. */
+typedef struct sim_dial {
+    sim_nodes *world;
+    unsigned done;
+    uint64_t at; /* virtual time of done */
+    tern_conn *conn;
+    tern_error error;
+    size_t report_count;
+    struct {
+        char addr[128];
+        tern_error error;
+    } reports[SIM_REPORTS_MAX];
+} sim_dial;
+
+typedef struct sim_ping {
+    sim_nodes *world;
+    unsigned done;
+    uint64_t at, rtt;
+    tern_error error;
+} sim_ping;
+
+void sim_nodes_init(sim_nodes *w, uint64_t delay);
+void sim_nodes_clear(sim_nodes *w);
+/* A node on a new host; options may be NULL (events and owner are set here). Listens unless ip
+ * begins with '-', which is skipped. */
+sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *options);
+/* Stops a node, runs until it has, frees it. The host stays. */
+void sim_node_end(sim_node *n);
+
+uint64_t sim_nodes_now(const sim_nodes *w);
+void sim_nodes_run(sim_nodes *w, uint64_t time);
+/* Runs until *count reaches at_least, or time has passed; whether it did. */
+bool sim_nodes_wait(sim_nodes *w, const unsigned *count, unsigned at_least, uint64_t time);
+
+/* Starts a dial; `texts` as tern_node_dial. */
+void sim_nodes_dial(sim_node *n, const char *const *texts, size_t count, sim_dial *d);
+/* Dials one text and waits for the outcome. */
+void sim_nodes_dial_one(sim_node *n, const char *text, sim_dial *d);
+/* Connects a to where b listens, waits until both know; a's conn. */
+tern_conn *sim_nodes_connect(sim_nodes *w, sim_node *a, sim_node *b);
+/* One ping from n over conn, waited for. */
+void sim_nodes_ping(sim_node *n, tern_conn *conn, sim_ping *p);
+
+static inline tern_counters *sim_counters(sim_node *n)
+{
+    return &tern_node_net(n->node)->counters;
+}
+
+#endif
