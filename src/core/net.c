@@ -1,4 +1,4 @@
-/* The limits that a node ships with. */
+/* What every net begins with, and the limits that a node ships with. */
 #include "core/net.h"
 
 void tern_limits_default(tern_limits *ret)
@@ -21,4 +21,10 @@ void tern_limits_default(tern_limits *ret)
         .conns_per_ip = 8,
         .pending = 64,
     };
+}
+
+void tern_net_init(tern_net *net)
+{
+    tern_list_init(&net->sockets);
+    tern_limits_default(&net->limits);
 }

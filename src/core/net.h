@@ -97,4 +97,7 @@ struct tern_net {
                  const tern_endpoint *remote);
 };
 
+/* Readies a zeroed net: its lists and the default limits. */
+void tern_net_init(tern_net *net);
+
 #endif

@@ -120,11 +120,19 @@ void tern_stream_signal_room(tern_stream *s)
     }
 }
 
+static bool failed(const tern_stream *s)
+{
+    return s->finished && (s->why == NULL || s->why->code != 0);
+}
+
 void tern_stream_finish(tern_stream *s, const tern_error *why)
 {
-    if (s->finished) {
+    if (s->closed || failed(s) || (s->finished && why->code == 0)) {
         return;
     }
+    /* A good end that was not told yet, because bytes are kept before it, gives way to a failure.
+     */
+    tern_free(s->why);
     s->why = tern_memdup(why, sizeof *why);
     s->finished = 1;
     if (why->code != 0) {
@@ -147,11 +155,6 @@ static void tell_closed(tern_stream *s)
         (*s->tally)--;
     }
     s->ops->destroy(s);
-}
-
-static bool failed(const tern_stream *s)
-{
-    return s->finished && (s->why == NULL || s->why->code != 0);
 }
 
 /* One event at most; true when there may be another. */
@@ -259,14 +262,17 @@ void tern_stream_stop(tern_stream *s, uint64_t code)
 
 void tern_stream_reset(tern_stream *s, uint64_t code)
 {
-    if (s->finished) {
+    if (s->closed || failed(s)) {
         return;
     }
+    bool was_over = s->finished; /* both halves had ended: the layer below knows it no more */
     tern_error why;
     tern_fail_wire(&why, TERN_E_RESET, code, s->ops->name, "reset on this side");
     tern_stream_finish(s, &why);
     s->ended = s->stopped = 1;
-    s->ops->reset(s, code);
+    if (!was_over) {
+        s->ops->reset(s, code);
+    }
 }
 
 void tern_stream_drop(tern_stream *s)

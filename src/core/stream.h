@@ -79,8 +79,8 @@ void tern_stream_deliver_end(tern_stream *s);
 /* A write that came short can go on. */
 void tern_stream_signal_room(tern_stream *s);
 /* The terminal event. code 0 (both halves ended and everything is flushed): follows the kept bytes
- * and the end. Any other code: at once, kept bytes are dropped. Once; later calls change nothing.
- */
+ * and the end. Any other code: at once, kept bytes are dropped; it also overrides a code 0 that was
+ * not told yet. Later calls change nothing. */
 void tern_stream_finish(tern_stream *s, const tern_error *why);
 
 /* Reserve and commit on any stream: false when the implementation has none. */

@@ -182,7 +182,6 @@ void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
     if (query != NULL) {
         path.len = (size_t)(query - path.data);
     }
-    net->counters.http_requests++;
     if (!head_only && !tern_span_is(head->method, "GET")) {
         respond_text(s, false, "405 Method Not Allowed\r\nAllow: GET, HEAD", "GET only\n");
         return;

@@ -108,7 +108,7 @@ static void world_make(world *w, uint32_t window_max)
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.1", &w->a.loop), 0);
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.2", &w->b.loop), 0);
     for (node *n = &w->a; n != NULL; n = n == &w->a ? &w->b : NULL) {
-        tern_limits_default(&n->net.limits);
+        tern_net_init(&n->net);
         n->net.limits.stream_window_max = window_max;
         n->net.limits.conn_window_max = 512u << 20;
     }

@@ -104,7 +104,7 @@ static void rig_begin(rig *r, bool client)
     assert_int_equal(tern_sim_new(1, &r->sim), 0);
     assert_int_equal(tern_sim_host(r->sim, "10.0.0.1", &r->loop), 0);
     assert_int_equal(tern_memory_pair(r->loop, NULL, &lower, &r->peer), 0);
-    tern_limits_default(&r->net.limits);
+    tern_net_init(&r->net);
     r->net.loop = r->loop;
     tern_stream_take(r->peer, &peer_events, r);
     r->conn = tern_yamux.make(&r->net, lower, client, &facts);

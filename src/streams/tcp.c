@@ -3,7 +3,7 @@
  *   write -> out (bounded queue) -> one tern_tcp_write at the end of the turn -> the system
  *   the loop's read buffer -> tern_stream_deliver; while the base keeps bytes, reading pauses
  *
- * A dropped stream whose peer never ends is aborted after LINGER. */
+ * A dropped stream whose peer never ends is let go after LINGER. */
 #include "streams/tcp.h"
 
 #include "base/error.h"
@@ -54,10 +54,15 @@ static void on_stalled(tern_timer *timer)
     fail(c, TERN_E_TIMEOUT, "the peer takes no bytes");
 }
 
+/* Everything is with the system, which goes on delivering it; only the wait for the peer's end is
+ * over. */
 static void on_lingered(tern_timer *timer)
 {
     tcp_stream *c = TERN_CONTAINER(timer, tcp_stream, timer);
-    fail(c, TERN_E_TIMEOUT, "the peer did not close");
+    tern_error why;
+    close_socket(c, false);
+    tern_fail(&why, TERN_E_TIMEOUT, "tcp", "the peer did not close");
+    tern_stream_finish(&c->s, &why);
 }
 
 static void check_done(tcp_stream *c)

@@ -97,14 +97,20 @@ static void free_dialer(tern_dialer *d)
     tern_free(d);
 }
 
-static const char *outcome(const candidate *c)
+/* What became of an address that did not fail. `over`: the race has ended. */
+static void outcome(const candidate *c, bool over, tern_error *ret)
 {
-    return c->state == WON       ? "connected"
-           : c->state == WAITING ? "was not needed"
-                                 : "another address was faster";
+    if (c->state == RUNNING && !over) {
+        tern_fail(ret, TERN_E_CANCELLED, "swarm", "was still under way");
+        return;
+    }
+    tern_fail(ret, 0, "swarm", "%s",
+              c->state == WON       ? "connected"
+              : c->state == WAITING ? "was not needed"
+                                    : "another address was faster");
 }
 
-static void report(tern_dialer *d, tern_dial_request *r)
+static void report(tern_dialer *d, tern_dial_request *r, bool over)
 {
     r->attempts = tern_calloc(d->count > 0 ? d->count : 1, sizeof *r->attempts);
     for (size_t i = 0; r->attempts != NULL && i < d->count; i++) {
@@ -112,7 +118,7 @@ static void report(tern_dialer *d, tern_dial_request *r)
         r->attempts[i].addr = tern_multiaddr_ref(c->addr);
         r->attempts[i].error = c->error;
         if (c->state != FAILED) {
-            tern_fail(&r->attempts[i].error, 0, "swarm", "%s", outcome(c));
+            outcome(c, over, &r->attempts[i].error);
         }
         r->attempt_count++;
     }
@@ -148,7 +154,7 @@ static void finish(tern_dialer *d, tern_conn *conn, const tern_error *error)
     tern_list *node;
     while ((node = tern_list_pop(&d->requests)) != NULL) {
         tern_dial_request *r = TERN_CONTAINER(node, tern_dial_request, link);
-        report(d, r);
+        report(d, r, conn != NULL);
         r->dialer = NULL;
         give_conn(d->swarm, r, conn);
         tern_op_finish(&r->op, error);
@@ -455,7 +461,7 @@ static void on_cancel(tern_op *op)
     if (d == NULL) {
         return;
     }
-    report(d, r);
+    report(d, r, false);
     r->dialer = NULL;
     if (tern_list_empty(&d->requests)) {
         free_dialer(d);

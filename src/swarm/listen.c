@@ -92,6 +92,9 @@ static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern
     p->swarm = swarm;
     tern_ma_endpoint(remote, &p->remote, &transport);
     p->remote.port = 0;
+    if (p->remote.family == 6) {
+        memset(p->remote.ip + 7, 0, sizeof p->remote.ip - 7); /* a /56 is one household */
+    }
     p->upgrade = (tern_upgrade){.net = &swarm->net,
                                 .parts = &swarm->parts,
                                 .stream = s,

@@ -152,8 +152,13 @@ static void answered(tern_op *op, const tern_error *error)
 static void look_up(tern_resolve *r, const tern_multiaddr *addr, unsigned depth, tern_span name,
                     enum tern_dns_kind kind)
 {
+    const char *prefix = kind == TERN_DNS_TXT ? "_dnsaddr." : "";
     if (r->lookup_count >= TERN_RESOLVE_LOOKUPS_MAX || depth > TERN_RESOLVE_DEPTH_MAX) {
         tern_fail(&r->last, TERN_E_LIMIT, "dns", "the name leads to too many other names");
+        return;
+    }
+    if (strlen(prefix) + name.len >= sizeof(((lookup *)NULL)->name)) {
+        tern_fail(&r->last, TERN_E_INVALID, "dns", "a name of %zu bytes is not one", name.len);
         return;
     }
     lookup *l = tern_calloc(1, sizeof *l);
@@ -166,8 +171,7 @@ static void look_up(tern_resolve *r, const tern_multiaddr *addr, unsigned depth,
     l->addr = tern_multiaddr_ref(addr);
     l->depth = depth;
     tern_list_init(&l->link);
-    snprintf(l->name, sizeof l->name, "%s%.*s", kind == TERN_DNS_TXT ? "_dnsaddr." : "",
-             (int)(name.len < 240 ? name.len : 240), (const char *)name.data);
+    snprintf(l->name, sizeof l->name, "%s%.*s", prefix, (int)name.len, (const char *)name.data);
     uint64_t deadline = tern_loop_now(r->net->loop) + LOOKUP_TIME;
     tern_op_init(&l->dns.op, r->net->loop, deadline, answered);
     int code = tern_dns_start(&l->dns, kind, l->name);

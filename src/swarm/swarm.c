@@ -35,6 +35,7 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     if (swarm == NULL) {
         return TERN_E_NOMEM;
     }
+    tern_net_init(&swarm->net);
     swarm->net.loop = loop;
     swarm->net.key = tern_key_ref(key);
     tern_key_peer_id(key, &swarm->net.self);
@@ -45,7 +46,6 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     swarm->parts = *parts;
     swarm->events = events;
     swarm->owner = owner;
-    tern_list_init(&swarm->net.sockets);
     tern_deferred_init(&swarm->net.sockets_gone, on_sockets_gone);
     tern_list_init(&swarm->conns);
     tern_list_init(&swarm->listeners);

@@ -1,12 +1,12 @@
 /* One TCP port for everything: raw libp2p, HTTP, WebSocket (and later TLS), told apart by first
  * bytes (libp2p specs, connections; protocols of the port in RFC 9110, RFC 6455).
  *
- *   accept -> first bytes: 13 2f 6d      raw libp2p  -> the tcp listener
- *                          GET POST ...  HTTP        -> head -> Upgrade: websocket -> the ws
- * listener
- *                                                            -> anything else      -> net->http
- *                          16 03         TLS         -> closed (no listener for it)
- *                          other, none in time       -> closed and counted
+ *   accept -> first bytes:
+ *       13 2f 6d      raw libp2p -> the tcp listener
+ *       GET POST ...  HTTP -> its head: Upgrade: websocket -> the ws listener
+ *                                       anything else      -> net->http
+ *       16 03         TLS -> closed and counted (no listener for it)
+ *       other, or none in time -> closed and counted
  *
  * Listeners of one loop that name the same ip and port share the socket; the last one closes it.
  * Connections that have not said what they are, and those that are being turned away with an

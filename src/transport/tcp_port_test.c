@@ -103,7 +103,7 @@ static void make(world *w)
         ear_init(&w->got[i]);
     }
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.9", &w->net.loop), 0);
-    tern_limits_default(&w->net.limits);
+    tern_net_init(&w->net);
     w->net.http = on_http;
 }
 

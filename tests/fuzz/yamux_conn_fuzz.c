@@ -217,7 +217,7 @@ static void begin(uint8_t kind)
     memset(&w, 0, sizeof w);
     check(tern_sim_new(1, &w.sim) == 0 && tern_sim_host(w.sim, "10.0.0.1", &w.loop) == 0);
     check(tern_memory_pair(w.loop, &options, &lower, &w.peer) == 0);
-    tern_limits_default(&w.net.limits);
+    tern_net_init(&w.net);
     w.net.limits.streams_per_conn = 8;
     w.net.limits.conn_window_max = 1 << 20;
     w.net.loop = w.loop;

@@ -5,9 +5,9 @@
 
 A peer lives in $XDG_CACHE_HOME/tern/interop/LANG-HASH/ where HASH is that of its source files; the
 program in it is called `peer` and is put there last, so a folder without it is an interrupted build
-and is made again. One peer is built at a time, also when several test runs ask at once. A peer whose
-toolchain is missing or too old is `Skipped` with the reason; a build that goes wrong is `Failed` with
-the last lines of its log.
+and is made again. One peer is built at a time, also when several test runs ask at once. A peer
+whose toolchain is missing or too old is `Skipped` with the reason; a build that goes wrong is
+`Failed` with the last lines of its log.
 """
 
 import contextlib
@@ -35,7 +35,8 @@ class Failed(Exception):
 
 def build_go(source, out, log):
     need("go", ["go", "version"], (1, 21))  # an older one fetches what go.mod asks for by itself
-    command(["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(out / "program"), "."], source, log)
+    command(["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(out / "program"), "."],
+            source, log)
     return 'exec "$here/program" "$@"'
 
 
@@ -82,7 +83,6 @@ def peer(lang):
         if not program.exists():
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir(parents=True)
-            print(f"building the {lang} peer (once; its log is {out}/build.log)", file=sys.stderr)
             with open(out / "build.log", "wb") as log:
                 launch = BUILDERS[lang](source, out, log)
             finish(program, launch)
@@ -104,7 +104,8 @@ def cache():
 
 def sources(folder):
     skipped = {"node_modules", "target", "Cargo.lock", "__pycache__"}
-    return sorted(p for p in folder.rglob("*") if p.is_file() and not skipped & set(p.relative_to(folder).parts))
+    return sorted(path for path in folder.rglob("*")
+                  if path.is_file() and not skipped & set(path.relative_to(folder).parts))
 
 
 def fingerprint(folder):
@@ -130,7 +131,7 @@ def alone():
 
 
 def need(name, version_command, least):
-    """The version (major, minor) of the tool. Skips unless it is there and not older than `least`."""
+    """The tool's version (major, minor). Skips unless it is there and not older than `least`."""
     try:
         text = subprocess.run(version_command, capture_output=True, text=True, timeout=60).stdout
     except FileNotFoundError:
@@ -143,6 +144,7 @@ def need(name, version_command, least):
 
 
 def command(argv, folder, log, more_env=None):
+    print(f"building, once: {' '.join(argv[:2])} (log: {log.name})", file=sys.stderr)
     env = {**os.environ, **(more_env or {})}
     try:
         code = subprocess.run(

@@ -16,8 +16,8 @@ react, so a chunk is never read after the delivery that it does not depend on. W
 unasked answers the end of the handshake and so belongs to the first round trip.
 
 The kernel finishes the dialler's handshake with the forwarder at once; a real one takes one round
-trip more, which `round_trips` adds. The forwarder dials the listener one delay after it accepted, as
-the dialler's ACK would arrive there.
+trip more, which `round_trips` adds. The forwarder dials the listener one delay after it accepted,
+as the dialler's ACK would arrive there.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Forwarder:
     def __init__(self, target_port, delay):
         self._target, self._delay = target_port, delay
         self.roads = []  # one per connection, in the order they were accepted
-        self.chunks = []  # (round trip, "->" or "<-", bytes) as delivered, for the reader of a failure
+        self.chunks = []  # as delivered: (round trip, "->" or "<-", bytes)
 
     async def __aenter__(self):
         self._server = await asyncio.get_running_loop().create_server(
@@ -69,8 +69,9 @@ class Road:
         loop.call_later(self._delay, lambda: loop.create_task(self._dial()))
 
     async def _dial(self):
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self.far, "127.0.0.1", self._target)
+            await loop.create_connection(lambda: self.far, "127.0.0.1", self._target)
         except OSError:
             self.abort()
 
@@ -81,7 +82,7 @@ class Road:
         self._carry(self.near, data, max(self.asked, 1), "<-")
 
     def _carry(self, end, data, flight, way):
-        """Queues data (None: the end) on the far end's line and delivers it one delay later, in order."""
+        """Delivers data (None: the end) to that end one delay later, in order."""
         end.line.append((data, flight, way))
         asyncio.get_running_loop().call_later(self._delay, self._deliver, end)
 

@@ -1,4 +1,4 @@
-"""What is tested with whom: data only. A new combination is a new Row; a new stack is a new Peer."""
+"""What is tested with whom: data only. A new combination is a Row; a new stack is a Peer."""
 
 from dataclasses import dataclass
 

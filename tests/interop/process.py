@@ -54,7 +54,8 @@ class Program:
             raise self.broken(f"printed no such `{kind}` event within {limit} s") from None
         if event is None:
             await self._process.wait()
-            raise self.broken(f"ended (exit status {self._process.returncode}) without the `{kind}` event wanted")
+            status = self._process.returncode
+            raise self.broken(f"ended (exit status {status}) without the `{kind}` event wanted")
         return event
 
     def say(self, line):
@@ -62,8 +63,9 @@ class Program:
 
     async def exited(self, limit):
         """Waits for the program's own end and wants exit status 0."""
+        end = asyncio.gather(self._process.wait(), asyncio.shield(self._output))
         try:
-            await asyncio.wait_for(asyncio.gather(self._process.wait(), asyncio.shield(self._output)), limit)
+            await asyncio.wait_for(end, limit)
         except asyncio.TimeoutError:
             raise self.broken(f"did not end within {limit} s") from None
         if self._process.returncode != 0:
@@ -77,7 +79,8 @@ class Program:
 
     def broken(self, what):
         printed = f"its last event: {self.events[-1]}" if self.events else "it printed no event"
-        return Broken("\n".join([f"{self.name} {what}", " ".join(self.argv), printed, *self.errors[-STDERR_KEPT:]]))
+        text = [f"{self.name} {what}", " ".join(self.argv), printed, *self.errors[-STDERR_KEPT:]]
+        return Broken("\n".join(text))
 
     async def _read_all(self):
         await asyncio.gather(self._read(self._process.stdout, self._event),

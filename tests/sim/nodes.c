@@ -69,6 +69,7 @@ static const tern_node_events events = {.on_connected = on_connected,
 void sim_nodes_init(sim_nodes *w, uint64_t delay)
 {
     memset(w, 0, sizeof *w);
+    w->alive = tern_mem_alive();
     assert_int_equal(tern_sim_new(1, &w->sim), 0);
     tern_sim_set_default_link(w->sim, &(tern_sim_link){.delay = delay});
 }
@@ -129,7 +130,7 @@ void sim_nodes_clear(sim_nodes *w)
         tern_free(w->nodes[i]);
     }
     tern_sim_free(w->sim);
-    assert_int_equal(tern_mem_alive(), 0);
+    assert_int_equal(tern_mem_alive(), w->alive);
 }
 
 uint64_t sim_nodes_now(const sim_nodes *w)
@@ -225,4 +226,37 @@ void sim_nodes_ping(sim_node *n, tern_conn *conn, sim_ping *p)
     assert_int_equal(tern_node_ping(n->node, conn, pinged, p), 0);
     assert_int_equal(p->done, 0);
     assert_true(sim_nodes_wait(n->world, &p->done, 1, 60 * TERN_SEC));
+}
+
+/* ---- a mute server ---- */
+
+static void mute_end(void *owner)
+{
+    tern_tcp_close(*(tern_tcp **)owner, false);
+    tern_free(owner);
+}
+
+static void mute_error(void *owner, int code)
+{
+    (void)code;
+    mute_end(owner);
+}
+
+static void mute_data(void *owner, uint8_t *data, size_t n)
+{
+    (void)owner;
+    (void)data;
+    (void)n;
+}
+
+void sim_nodes_accept_silently(void *owner, tern_tcp *t)
+{
+    static const tern_tcp_events mute = {
+        .on_data = mute_data, .on_end = mute_end, .on_error = mute_error};
+    tern_tcp **socket = tern_malloc(sizeof *socket);
+    (void)owner;
+    assert_non_null(socket);
+    *socket = t;
+    tern_tcp_set_owner(t, &mute, socket);
+    tern_tcp_read(t);
 }

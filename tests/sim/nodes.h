@@ -15,6 +15,7 @@
 
 #include "host/host.h"
 #include "loop/sim.h"
+#include "loop/tcp.h"
 
 enum { SIM_NODES_MAX = 16, SIM_NODE_PORT = 4001, SIM_REPORTS_MAX = 16 };
 
@@ -41,6 +42,7 @@ struct sim_nodes {
     tern_sim *sim;
     sim_node *nodes[SIM_NODES_MAX];
     size_t count;
+    size_t alive; /* allocations before */
 };
 
 /* What a dial's done brought. */
@@ -83,6 +85,8 @@ void sim_nodes_dial(sim_node *n, const char *const *texts, size_t count, sim_dia
 void sim_nodes_dial_one(sim_node *n, const char *text, sim_dial *d);
 /* Connects a to where b listens, waits until both know; a's conn. */
 tern_conn *sim_nodes_connect(sim_nodes *w, sim_node *a, sim_node *b);
+/* For tern_tcp_listen: takes every connection and says nothing until the peer is gone. */
+void sim_nodes_accept_silently(void *owner, tern_tcp *t);
 /* One ping from n over conn, waited for. */
 void sim_nodes_ping(sim_node *n, tern_conn *conn, sim_ping *p);
 

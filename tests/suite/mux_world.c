@@ -199,7 +199,7 @@ void mux_begin(mux_world *w, const tern_memory_options *options)
     for (int i = 0; i < 2; i++) {
         w->side[i].w = w;
         w->side[i].net.loop = w->loop;
-        tern_limits_default(&w->side[i].net.limits);
+        tern_net_init(&w->side[i].net);
         w->side[i].net.limits.streams_per_conn = 512;
     }
 }

@@ -43,7 +43,7 @@ static void *make_pair(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, tern
     const tern_conn_facts facts = {.muxer = "test"};
     *p = (pair){0};
     p->net.loop = loop;
-    tern_limits_default(&p->net.limits);
+    tern_net_init(&p->net);
     assert_int_equal(tern_memory_pair(loop, NULL, &lower[0], &lower[1]), 0);
     for (int i = 0; i < 2; i++) {
         p->conns[i] = maker_muxer->mux->make(&p->net, lower[i], i == 0, &facts);

@@ -74,7 +74,7 @@ static void make(world *w)
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.1", &w->net[0].loop), 0);
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.2", &w->net[1].loop), 0);
     for (int i = 0; i < 2; i++) {
-        tern_limits_default(&w->net[i].limits);
+        tern_net_init(&w->net[i]);
     }
     ear_init(&w->a);
     ear_init(&w->b);

@@ -44,9 +44,10 @@ func perf(h host.Host, a args) error {
 	return nil
 }
 
-// runPerf moves the bytes of one direction on a stream of its own and returns how many were counted.
-func runPerf(ctx context.Context, h host.Host, target peer.ID, upload, download uint64) (uint64, error) {
-	s, err := h.NewStream(ctx, target, perfProtocol)
+// runPerf moves the bytes of one direction on a stream of its own; returns how many were counted.
+func runPerf(ctx context.Context, h host.Host, to peer.ID, upload, download uint64) (
+	uint64, error) {
+	s, err := h.NewStream(ctx, to, perfProtocol)
 	if err != nil {
 		return 0, err
 	}

@@ -48,7 +48,7 @@ async function newNode (args) {
 /** Says where it listens and serves ping, identify and perf until stdin ends. */
 async function listen (node) {
   await node.handle(PERF, (stream, connection) => servePerf(stream).then(
-    counted => say('served', { protocol: PERF, peer: connection.remotePeer.toString(), ...counted }),
+    counted => say('served', { protocol: PERF, peer: String(connection.remotePeer), ...counted }),
     error => process.stderr.write(`perf: ${error.message}\n`)))
   node.addEventListener('connection:open', ({ detail }) => say('connected', {
     peer: detail.remotePeer.toString(), security: detail.encryption, muxer: detail.multiplexer
@@ -93,7 +93,8 @@ async function identifyPeer (node, args) {
 
 async function perf (node, args) {
   const connection = await dial(node, args)
-  for (const [direction, upload, download] of [['up', args.upload, 0], ['down', 0, args.download]]) {
+  const directions = [['up', args.upload, 0], ['down', 0, args.download]]
+  for (const [direction, upload, download] of directions) {
     if (upload + download === 0) continue
     const start = performance.now()
     const bytes = await runPerf(connection, upload, download)
@@ -119,7 +120,9 @@ const OPTIONS = {
 }
 
 function parse ([command, ...words]) {
-  if (COMMANDS[command] == null) throw new Error(`usage: peer ${Object.keys(COMMANDS).join('|')} ...`)
+  if (COMMANDS[command] == null) {
+    throw new Error(`usage: peer ${Object.keys(COMMANDS).join('|')} ...`)
+  }
   const args = { command, listen: [], keyType: 'ed25519', count: 1, upload: 0, download: 0 }
   while (words.length > 0) {
     const word = words.shift()

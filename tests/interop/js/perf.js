@@ -27,8 +27,8 @@ export async function servePerf (stream) {
 
 /**
  * Reads all there is: the first `headerLength` bytes are kept, those after them counted. By looking
- * at the stream after every event: in js-libp2p 3.3 neither the iterator nor the event `end` is right
- * when the peer's end arrived together with its first bytes.
+ * at the stream after every event: in js-libp2p 3.3 neither the iterator nor the event `end` is
+ * right when the peer's end arrived together with its first bytes.
  */
 async function readToEnd (stream, headerLength = 0) {
   const header = new Uint8Array(headerLength)
@@ -51,7 +51,9 @@ async function readToEnd (stream, headerLength = 0) {
 }
 
 async function sendZeros (stream, left) {
-  for (; left > 0; left -= BLOCK.length) await send(stream, BLOCK.subarray(0, Math.min(left, BLOCK.length)))
+  for (; left > 0; left -= BLOCK.length) {
+    await send(stream, BLOCK.subarray(0, Math.min(left, BLOCK.length)))
+  }
 }
 
 /** Not by stream.onDrain: in js-libp2p 3.3 it waits only the first time. */

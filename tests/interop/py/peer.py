@@ -44,8 +44,9 @@ def make_host(args):
     if args.key_type not in KEYS:
         raise ValueError(f"py-libp2p has no {args.key_type} identities")
     key = KEYS[args.key_type].create_new_key_pair()
+    static = x25519.create_new_key_pair().private_key
     security = {
-        "noise": lambda: (NOISE, NoiseTransport(key, noise_privkey=x25519.create_new_key_pair().private_key)),
+        "noise": lambda: (NOISE, NoiseTransport(key, noise_privkey=static)),
         "tls": lambda: (TLS, TLSTransport(key)),
     }
     return new_host(
@@ -62,7 +63,8 @@ class Announcer(INotifee):
 
     async def connected(self, network, conn):
         say("connected", peer=str(conn.muxed_conn.peer_id),
-            security=conn.get_negotiated_security_protocol(), muxer=conn.get_negotiated_muxer_protocol())
+            security=conn.get_negotiated_security_protocol(),
+            muxer=conn.get_negotiated_muxer_protocol())
 
     async def disconnected(self, network, conn):
         pass
@@ -108,7 +110,8 @@ async def identify(host, args):
     info.ParseFromString(await read_length_prefixed_protobuf(stream))
     say("identify", local=str(host.get_id()), peer=str(peer), agent=info.agent_version,
         protocol_version=info.protocol_version, protocols=list(info.protocols),
-        listen_addrs=[str(Multiaddr(a)) for a in info.listen_addrs], observed_addr=str(Multiaddr(info.observed_addr)))
+        listen_addrs=[str(Multiaddr(a)) for a in info.listen_addrs],
+        observed_addr=str(Multiaddr(info.observed_addr)))
 
 
 async def perf(host, args):

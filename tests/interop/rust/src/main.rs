@@ -108,7 +108,8 @@ async fn listen(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { listener_id, address } => {
-                let full = address.with_p2p(local).map_err(|a| format!("{a} has another peer id"))?;
+                let full =
+                    address.with_p2p(local).map_err(|a| format!("{a} has another peer id"))?;
                 for (id, known) in &mut listeners {
                     if *id == listener_id && known.is_none() {
                         *known = Some(full.to_string());
@@ -117,7 +118,10 @@ async fn listen(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
                 let addrs: Vec<_> = listeners.iter().filter_map(|(_, addr)| addr.clone()).collect();
                 if addrs.len() == listeners.len() && !announced {
                     announced = true;
-                    println!("{}", json!({"event": "listening", "peer": local.to_string(), "addrs": addrs}));
+                    println!(
+                        "{}",
+                        json!({"event": "listening", "peer": local.to_string(), "addrs": addrs})
+                    );
                 }
             }
             SwarmEvent::ListenerClosed { reason: Err(error), .. } => return Err(error.into()),
@@ -150,8 +154,8 @@ async fn ping(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     let peer = connected_peer(&swarm)?;
     println!(
         "{}",
-        json!({"event": "summary", "local": swarm.local_peer_id().to_string(), "peer": peer.to_string(),
-               "received": received, "first_answer_ms": first_answer_ms})
+        json!({"event": "summary", "local": swarm.local_peer_id().to_string(),
+               "peer": peer.to_string(), "received": received, "first_answer_ms": first_answer_ms})
     );
     Ok(())
 }
@@ -161,21 +165,25 @@ async fn identify(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     let (peer, info) = loop {
         match swarm.select_next_some().await {
             SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Received {
-                peer_id, info, ..
+                peer_id,
+                info,
+                ..
             })) => break (peer_id, info),
-            SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error { error, .. })) => {
-                return Err(error.into())
-            }
+            SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error {
+                error, ..
+            })) => return Err(error.into()),
             event => fail_on_loss(event)?,
         }
     };
     let texts = |addrs: &[Multiaddr]| addrs.iter().map(Multiaddr::to_string).collect::<Vec<_>>();
     println!(
         "{}",
-        json!({"event": "identify", "local": swarm.local_peer_id().to_string(), "peer": peer.to_string(),
-               "agent": info.agent_version, "protocol_version": info.protocol_version,
+        json!({"event": "identify", "local": swarm.local_peer_id().to_string(),
+               "peer": peer.to_string(), "agent": info.agent_version,
+               "protocol_version": info.protocol_version,
                "protocols": info.protocols.iter().map(|p| p.to_string()).collect::<Vec<_>>(),
-               "listen_addrs": texts(&info.listen_addrs), "observed_addr": info.observed_addr.to_string()})
+               "listen_addrs": texts(&info.listen_addrs),
+               "observed_addr": info.observed_addr.to_string()})
     );
     Ok(())
 }
@@ -196,8 +204,8 @@ async fn perf(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
             let (bytes, seconds) = perf::run(&mut control, peer, upload, download).await?;
             println!(
                 "{}",
-                json!({"event": "perf", "local": local.to_string(), "direction": direction, "bytes": bytes,
-                       "seconds": seconds})
+                json!({"event": "perf", "local": local.to_string(), "direction": direction,
+                       "bytes": bytes, "seconds": seconds})
             );
         }
     }
@@ -212,7 +220,9 @@ fn connected_peer(swarm: &Swarm<Node>) -> Result<PeerId> {
 fn fail_on_loss(event: SwarmEvent<NodeEvent>) -> Result<()> {
     match event {
         SwarmEvent::OutgoingConnectionError { error, .. } => Err(error.into()),
-        SwarmEvent::ConnectionClosed { cause, .. } => Err(format!("connection closed: {cause:?}").into()),
+        SwarmEvent::ConnectionClosed { cause, .. } => {
+            Err(format!("connection closed: {cause:?}").into())
+        }
         _ => Ok(()),
     }
 }

@@ -17,8 +17,8 @@ pub async fn serve(mut control: libp2p_stream::Control) {
             match answer(&mut stream).await {
                 Ok((received, sent)) => println!(
                     "{}",
-                    json!({"event": "served", "protocol": PROTOCOL.as_ref(), "peer": peer.to_string(),
-                           "received": received, "sent": sent})
+                    json!({"event": "served", "protocol": PROTOCOL.as_ref(),
+                           "peer": peer.to_string(), "received": received, "sent": sent})
                 ),
                 Err(error) => eprintln!("perf with {peer}: {error}"),
             }

@@ -1,7 +1,7 @@
 //! The roads of the rust peer: TCP and WebSocket with Noise or TLS and yamux or mplex, and QUIC.
 //!
-//! rust-libp2p fixes the offered security layers and muxers by type; the two upgrades below hold both
-//! of each and leave out what `--security` and `--muxer` exclude.
+//! rust-libp2p fixes the offered security layers and muxers by type; the two upgrades below hold
+//! both of each and leave out what `--security` and `--muxer` exclude.
 
 use std::{error::Error, io, pin::Pin};
 
@@ -25,7 +25,10 @@ pub struct Offer {
     pub muxer: Option<String>,
 }
 
-pub fn transport(key: &Keypair, offer: &Offer) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error>> {
+pub fn transport(
+    key: &Keypair,
+    offer: &Offer,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error>> {
     let security = Security {
         noise: noise::Config::new(key)?,
         tls: tls::Config::new(key)?,
@@ -54,7 +57,8 @@ pub fn transport(key: &Keypair, offer: &Offer) -> Result<Boxed<(PeerId, StreamMu
 
 /// The ids whose first path element is `only`, or all of them.
 fn offered(ids: &[&'static str], only: &Option<String>) -> Result<Vec<&'static str>, String> {
-    let wanted = |id: &&&str| only.as_deref().map_or(true, |name| id.split('/').nth(1) == Some(name));
+    let wanted =
+        |id: &&&str| only.as_deref().map_or(true, |name| id.split('/').nth(1) == Some(name));
     let ids: Vec<_> = ids.iter().filter(wanted).copied().collect();
     if ids.is_empty() {
         return Err(format!("rust-libp2p has no {}", only.as_deref().unwrap_or("")));
