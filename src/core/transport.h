@@ -12,6 +12,7 @@ typedef struct tern_dial_op {
     tern_multiaddr *addr;  /* resolved: begins with an IP (or circuit, memory); no trailing /p2p */
     const char *host;      /* the name it was resolved from (Host, SNI), NULL if none */
     tern_peer_id expected; /* for transports that yield conns; len 0 = anybody */
+    bool any_port;         /* do not dial from a port that we listen on */
     /* out, on success: one of the two, the caller's */
     tern_stream *stream;
     tern_conn *conn;

@@ -33,6 +33,7 @@ typedef struct candidate {
     attempt *attempt; /* while running */
     enum { WAITING, RUNNING, WON, FAILED } state;
     bool cautious; /* optimism was refused: again without */
+    bool crossed;  /* both sides dialled and met in one connection: again from another port */
     tern_error error;
 } candidate;
 
@@ -258,10 +259,12 @@ static void upgraded(tern_op *op, const tern_error *error)
         return;
     }
     candidate *c = &d->candidates[a->candidate];
-    bool again = a->upgrade.retry && !c->cautious;
+    bool refused = a->upgrade.retry && !c->cautious;
+    bool crossed = a->upgrade.crossed && !c->crossed;
     fail_candidate(d, a->candidate, error);
-    if (again) {
-        c->cautious = true;
+    if (refused || crossed) {
+        c->cautious |= refused;
+        c->crossed |= crossed;
         c->state = WAITING;
     }
 }
@@ -337,6 +340,7 @@ static void start(tern_dialer *d, size_t i)
     a->dial.addr = c->addr;
     a->dial.host = c->host;
     a->dial.expected = d->peer;
+    a->dial.any_port = c->crossed;
     tern_op_init(&a->dial.op, swarm->net.loop,
                  tern_loop_now(swarm->net.loop) + swarm->net.limits.dial_time, dialled);
     if (transport->dial(&a->dial, &error) != 0) {

@@ -186,6 +186,8 @@ static void secured(tern_op *op, const tern_error *error)
     tern_upgrade *u = TERN_CONTAINER(op, tern_upgrade, secure.op);
     if (error->code != 0) {
         u->stream = NULL;
+        /* Another initiator's first message is too short for an answer to ours. */
+        u->crossed = u->initiator && error->code == TERN_E_MALFORMED;
         fail(u, error);
         return;
     }
@@ -247,7 +249,7 @@ int tern_upgrade_start(tern_upgrade *u)
     u->mux_ids[n] = NULL;
     u->chosen = NULL;
     u->conn = NULL;
-    u->retry = false;
+    u->retry = u->crossed = false;
     memset(&u->secure, 0, sizeof u->secure);
     memset(&u->negotiation, 0, sizeof u->negotiation);
     tern_op_start(&u->op, "upgrade", on_cancel, u);

@@ -33,7 +33,8 @@ typedef struct tern_upgrade {
     tern_conn_facts facts; /* local, remote, transport, inbound, limited; references taken over */
     /* out */
     tern_conn *conn;
-    bool retry; /* failed only because it was optimistic */
+    bool retry;   /* failed only because it was optimistic */
+    bool crossed; /* the peer speaks as an initiator too: both dialled, and the sockets met */
     /* private */
     tern_negotiation negotiation;
     tern_secure_op secure;

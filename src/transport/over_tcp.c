@@ -30,7 +30,7 @@ int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
         return tern_fail(reterr, TERN_E_INVALID, "tcp", "%s does not begin with an IP and TCP port",
                          tern_multiaddr_text(op->addr));
     }
-    if (!tern_tcp_port_dial_from(op->net, &connect->to, &connect->from)) {
+    if (op->any_port || !tern_tcp_port_dial_from(op->net, &connect->to, &connect->from)) {
         connect->from = (tern_endpoint){0};
     }
     tern_op_init(&connect->op, op->net->loop, TERN_NEVER, done);

@@ -72,6 +72,7 @@ void sim_nodes_init(sim_nodes *w, uint64_t delay)
     w->alive = tern_mem_alive();
     assert_int_equal(tern_sim_new(1, &w->sim), 0);
     tern_sim_set_default_link(w->sim, &(tern_sim_link){.delay = delay});
+    assert_int_equal(tern_sim_host(w->sim, "192.0.2.254", &w->clock), 0);
 }
 
 sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *options)
@@ -138,9 +139,20 @@ uint64_t sim_nodes_now(const sim_nodes *w)
     return tern_sim_now(w->sim);
 }
 
+static void on_time(tern_timer *timer)
+{
+    (void)timer;
+}
+
+/* The timer keeps an idle world from stopping before. */
 void sim_nodes_run(sim_nodes *w, uint64_t time)
 {
-    tern_sim_run(w->sim, tern_sim_now(w->sim) + time, NULL, NULL);
+    tern_timer timer = {0};
+    uint64_t until = tern_sim_now(w->sim) + time;
+    tern_timer_start(w->clock, &timer, until, on_time);
+    tern_sim_run(w->sim, until, NULL, NULL);
+    assert_int_equal(tern_sim_now(w->sim), until);
+    tern_timer_stop(&timer);
 }
 
 typedef struct target {

@@ -40,6 +40,7 @@ typedef struct sim_node {
 
 struct sim_nodes {
     tern_sim *sim;
+    tern_loop *clock; /* of a host that is only there for its timer */
     sim_node *nodes[SIM_NODES_MAX];
     size_t count;
     size_t alive; /* allocations before */
