@@ -33,6 +33,7 @@ struct tern_identify {
     tern_list pushes;
     size_t push_count, push_at; /* pushes under way; where the walk over the conns stands */
     bool pushing;
+    uint64_t changed; /* when what we say changed last: younger conns have heard it */
     tern_timer push_timer;
 };
 
@@ -345,7 +346,8 @@ static void push_on(tern_identify *id)
         conn = id->net->ops->next_conn(id->net, NULL, &id->push_at);
         if (conn == NULL) {
             id->pushing = false;
-        } else if (id->net->ops->speaks(id->net, &conn->facts.peer, TERN_IDENTIFY_PUSH_ID)) {
+        } else if (conn->facts.opened < id->changed &&
+                   id->net->ops->speaks(id->net, &conn->facts.peer, TERN_IDENTIFY_PUSH_ID)) {
             push_to(id, conn);
         }
     }
@@ -364,6 +366,7 @@ void tern_identify_push(tern_identify *id)
     for (int i = 0; i < AUDIENCES; i++) {
         id->records[i].until = 0;
     }
+    id->changed = tern_loop_now(id->net->loop);
     if (!tern_timer_armed(&id->push_timer)) {
         tern_timer_start(id->net->loop, &id->push_timer, tern_loop_now(id->net->loop) + PUSH_DELAY,
                          on_push_time);

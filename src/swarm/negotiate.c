@@ -9,23 +9,18 @@ static void release(tern_negotiation *n)
     tern_buf_free(&n->out);
 }
 
-static void let_go(tern_negotiation *n, bool abort)
-{
-    release(n);
-    if (n->stream != NULL && abort) {
-        tern_stream_reset(n->stream, 0);
-        tern_stream_drop(n->stream);
-        n->stream = NULL;
-    }
-}
-
 static void on_cancel(tern_op *op)
 {
     tern_negotiation *n = TERN_CONTAINER(op, tern_negotiation, op);
     if (op->loop != NULL && op->deadline <= tern_loop_now(op->loop)) {
         n->net->counters.multistream_timeout++;
     }
-    let_go(n, true);
+    release(n);
+    if (n->stream != NULL) {
+        tern_stream_reset(n->stream, 0);
+        tern_stream_drop(n->stream);
+        n->stream = NULL;
+    }
 }
 
 static void count(tern_negotiation *n, int code)
@@ -68,18 +63,17 @@ static const char *explain(int code)
     }
 }
 
+/* Resets the stream; on_closed tells. */
 static void fail(tern_negotiation *n, int code)
 {
-    tern_error why;
     count(n, code);
     if (code == TERN_E_NEGOTIATION) {
-        tern_fail(&why, code, "multistream", "%s (last: %s)", explain(code),
+        tern_fail(&n->error, code, "multistream", "%s (last: %s)", explain(code),
                   n->ids[n->core.at > 0 ? n->core.at - 1 : 0]);
     } else {
-        tern_fail(&why, code, "multistream", "%s", explain(code));
+        tern_fail(&n->error, code, "multistream", "%s", explain(code));
     }
-    let_go(n, true);
-    tern_op_finish(&n->op, &why);
+    tern_stream_reset(n->stream, 0);
 }
 
 /* Answers are a few dozen bytes: a stream without room for them is not worth waiting for. */
@@ -125,11 +119,11 @@ static void on_end(void *owner, tern_stream *s)
 static void on_closed(void *owner, tern_stream *s, const tern_error *why)
 {
     tern_negotiation *n = owner;
+    tern_error copy = n->error.code != 0 ? n->error : *why; /* lost may free n */
     (void)s;
     n->stream = NULL;
-    release(n);
     tern_op_cancel(&n->op);
-    n->lost(n, why);
+    n->lost(n, &copy);
 }
 
 static const tern_stream_events events = {
@@ -141,6 +135,7 @@ static const tern_stream_events events = {
 int tern_negotiate(tern_negotiation *n)
 {
     n->id = NULL;
+    n->error.code = 0;
     tern_buf_init(&n->out, 0);
     if (tern_ms_start(&n->core, n->initiator, n->ids, &n->out) != 0 || write_out(n) != 0) {
         release(n);

@@ -150,7 +150,9 @@ static void propose_late(tern_upgrade *u)
 static void step_lost(tern_negotiation *n, const tern_error *why)
 {
     tern_upgrade *u = TERN_CONTAINER(n, tern_upgrade, negotiation);
+    bool security = n->ids == u->ids;
     u->stream = NULL;
+    u->retry = security && u->optimistic && u->initiator && why->code == TERN_E_NEGOTIATION;
     fail(u, why);
 }
 
@@ -222,7 +224,6 @@ static void security_agreed(tern_op *op, const tern_error *error)
     tern_upgrade *u = TERN_CONTAINER(op, tern_upgrade, negotiation.op);
     if (error->code != 0) {
         u->stream = NULL;
-        u->retry = u->optimistic && u->initiator && error->code == TERN_E_NEGOTIATION;
         fail(u, error);
         return;
     }

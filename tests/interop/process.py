@@ -27,9 +27,12 @@ class Program:
         self._silent = False  # both of its pipes have ended
 
     async def __aenter__(self):
-        self._process = await asyncio.create_subprocess_exec(
-            *self.argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, limit=LINE_LIMIT)
+        pipe = asyncio.subprocess.PIPE
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.argv, stdin=pipe, stdout=pipe, stderr=pipe, limit=LINE_LIMIT)
+        except OSError as why:
+            raise self.broken(f"could not be started: {why}") from None
         self._output = asyncio.create_task(self._read_all())
         return self
 

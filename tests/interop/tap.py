@@ -80,6 +80,8 @@ async def attempt(check):
         await check
     except Broken as why:
         return str(why)
+    except KeyError as why:
+        return f"an event lacks the field {why}"
     return None
 
 
