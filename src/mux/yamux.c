@@ -18,7 +18,6 @@
 #include "mux/yamux_conn.h"
 
 static void on_timer(tern_timer *timer);
-static void take_lower(yamux_conn *conn);
 
 /* --- ending --- */
 
@@ -52,6 +51,13 @@ static void finish(yamux_conn *conn, const tern_error *why)
              (unsigned long long)conn->base.facts.id, why->text);
     tern_timer_stop(&conn->timer);
     tern_deferred_cancel(&conn->turn);
+    if (conn->lower != NULL && !conn->attached) {
+        /* Its owner still negotiates: hears of the reset, and abandons us. */
+        conn->ending = 1;
+        conn->why = *why;
+        tern_stream_reset(conn->lower, 0);
+        return;
+    }
     if (conn->lower != NULL) {
         tern_stream *lower = conn->lower;
         conn->lower = NULL;
@@ -78,7 +84,6 @@ void yamux_conn_wind_down(yamux_conn *conn, const tern_error *why)
 {
     tern_yamux_core_goaway(&conn->core, TERN_YAMUX_NORMAL);
     stop(conn, why);
-    take_lower(conn);
     tern_timer_start(conn->base.loop, &conn->timer,
                      tern_loop_now(conn->base.loop) + YAMUX_CLOSE_TIME, on_timer);
     yamux_want_turn(conn);
@@ -146,7 +151,10 @@ static void on_lower_closed(void *owner, tern_stream *lower, const tern_error *w
     yamux_conn *conn = owner;
     (void)lower;
     conn->lower = NULL;
-    if (conn->over) {
+    if (conn->ending) {
+        tern_error own = conn->why;
+        finish(conn, &own);
+    } else if (conn->over) {
         wound_down(conn);
     } else {
         yamux_conn_fail(conn, why);
@@ -159,14 +167,6 @@ static const tern_stream_events lower_events = {
     .on_room = on_room,
     .on_closed = on_lower_closed,
 };
-
-static void take_lower(yamux_conn *conn)
-{
-    if (!conn->attached) {
-        conn->attached = 1;
-        tern_stream_take(conn->lower, &lower_events, conn);
-    }
-}
 
 /* --- time --- */
 
@@ -294,11 +294,19 @@ static tern_conn *yamux_make(tern_net *net, tern_stream *lower, bool client,
 static void yamux_attach(tern_conn *base)
 {
     yamux_conn *conn = (yamux_conn *)base;
-    if (conn->lower != NULL) {
-        conn->core.heard = tern_loop_now(base->loop);
-        take_lower(conn);
-        yamux_conn_rearm(conn);
-    }
+    conn->core.heard = tern_loop_now(base->loop);
+    conn->attached = 1;
+    tern_stream_take(conn->lower, &lower_events, conn);
+    yamux_conn_rearm(conn);
+    yamux_want_turn(conn);
+}
+
+static void yamux_abandon(tern_conn *base, const tern_error *why)
+{
+    yamux_conn *conn = (yamux_conn *)base;
+    tern_error copy = conn->ending ? conn->why : *why;
+    conn->lower = NULL;
+    yamux_conn_fail(conn, &copy);
 }
 
 const tern_mux tern_yamux = {
@@ -306,4 +314,5 @@ const tern_mux tern_yamux = {
     .name = "yamux",
     .make = yamux_make,
     .attach = yamux_attach,
+    .abandon = yamux_abandon,
 };

@@ -12,11 +12,9 @@ static void release(tern_negotiation *n)
 static void on_cancel(tern_op *op)
 {
     tern_negotiation *n = TERN_CONTAINER(op, tern_negotiation, op);
-    if (op->loop != NULL && op->deadline <= tern_loop_now(op->loop)) {
-        n->net->counters.multistream_timeout++;
-    }
     release(n);
     if (n->stream != NULL) {
+        n->net->counters.multistream_timeout += op->deadline <= tern_loop_now(op->loop);
         tern_stream_reset(n->stream, 0);
         tern_stream_drop(n->stream);
         n->stream = NULL;
