@@ -19,7 +19,7 @@ typedef struct tern_conn tern_conn;
 
 /* What is known of a connection; valid as long as the connection. */
 typedef struct tern_conn_facts {
-    uint64_t id;              /* for logs; unique in its node */
+    uint64_t id;            /* for logs; unique in its node */
     tern_peer_id peer;      /* proven by the security handshake */
     tern_key *key;          /* the peer's public key */
     tern_multiaddr *local;  /* our address of this connection, without /p2p */

@@ -39,7 +39,8 @@ TERN_API int tern_key_from_public(const uint8_t *bytes, size_t n, tern_key **ret
 TERN_API int tern_key_from_pem(const char *text, size_t n, tern_key **ret);
 
 TERN_API tern_key *tern_key_ref(const tern_key *key); /* NULL gives NULL */
-TERN_API void tern_key_unref(tern_key *key); /* NULL is nothing; wipes a private key with the last reference */
+TERN_API void
+tern_key_unref(tern_key *key); /* NULL is nothing; wipes a private key with the last reference */
 
 TERN_API tern_key_type tern_key_type_of(const tern_key *key);
 TERN_API const char *tern_key_type_name(tern_key_type type); /* "ed25519" ... */

@@ -60,13 +60,14 @@ typedef struct tern_options {
     const char *agent;         /* "tern/VERSION" */
     const tern_node_events *events;
     void *owner;
-    const char *security;      /* offer only this ("noise"); NULL = all, best first */
-    const char *muxer;         /* offer only this ("yamux"); NULL = all, best first */
-    const char *page;          /* folder of files served over HTTP on the TCP port; NULL = none */
-    bool metrics;              /* serve /metrics and /healthz, to loopback only ... */
-    bool metrics_public;       /* ... or to everybody */
-    bool no_ping, no_identify; /* do not serve these protocols */
-    uint32_t max_connections;  /* 1024 */
+    const char *security;     /* offer only this ("noise"); NULL = all, best first */
+    const char *muxer;        /* offer only this ("yamux"); NULL = all, best first */
+    const char *page;         /* folder of files served over HTTP on the TCP port; NULL = none */
+    bool metrics;             /* serve /metrics and /healthz, to loopback only ... */
+    bool metrics_public;      /* ... or to everybody */
+    bool no_ping;             /* do not serve it */
+    bool no_identify;         /* do not serve it, nor ask others */
+    uint32_t max_connections; /* 1024 */
     uint32_t max_connections_per_peer; /* 8 */
     int32_t
         max_connections_per_ip; /* incoming, per IPv4 address or IPv6 /56; 8; negative = no limit */
@@ -76,6 +77,8 @@ typedef struct tern_options {
     uint32_t max_window;        /* receive window of one stream: 16 MiB */
     uint32_t dial_timeout_ms;   /* one address: 15,000 */
     uint32_t handshake_timeout_ms; /* accepted socket to muxer: 10,000 */
+    tern_node *beside; /* lives on this node's loop, which this one's run, start or embedder drives;
+                          stopped and freed before it; not together with uv_loop */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -10,6 +10,7 @@
 #include <tern/multiaddr.h>
 #include <tern/node.h>
 #include <tern/peer_id.h>
+#include <tern/perf.h>
 #include <tern/stream.h>
 #include <tern/sync.h>
 

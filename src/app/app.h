@@ -2,7 +2,7 @@
  *
  *   main.c     the table of commands          options.c  the command line and the config file
  *   out.c      text and JSON lines            identity.c key files and the data folder
- *   run.c ping.c identify.c key.c addr.c features.c      one file a command */
+ *   run.c ping.c identify.c perf.c bench.c key.c addr.c features.c      one file a command */
 #ifndef TERN_APP_APP_H
 #define TERN_APP_APP_H
 
@@ -15,6 +15,7 @@
 enum { APP_OK = 0, APP_FAILED = 1, APP_USAGE = 2 };
 
 enum { APP_LIST_MAX = 64 };
+#define APP_NOT_GIVEN UINT64_MAX /* a size that is not on the command line */
 
 typedef struct app_list {
     const char *items[APP_LIST_MAX];
@@ -27,13 +28,15 @@ typedef struct app_options {
     app_list args; /* what is no option */
     app_list listen, announce, bootstrap;
     const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir;
-    double timeout, interval, duration; /* seconds */
-    long count;
+    double timeout, interval, duration, hold; /* seconds */
+    long count, parallel, streams;
+    uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
     long max_connections, max_connections_per_ip, max_pending, max_streams;
     int verbose;
-    bool json, help, page, metrics, metrics_public;
+    bool json, help, page, metrics, metrics_public, perf;
     bool per_ip_given;
     char *config_text; /* what the strings of a config file point into */
+    int line;          /* of the config file, while it is read */
 } app_options;
 
 typedef struct app_command {
@@ -43,19 +46,31 @@ typedef struct app_command {
 
 extern const app_command app_commands[]; /* name NULL ends it */
 
-/* options.c: fills *ret; APP_OK, or APP_USAGE after one line on stderr. */
+/* options.c: fills *ret; APP_OK, or after one line on stderr APP_USAGE, or APP_FAILED for a config
+ * file that cannot be read. */
 int app_parse(int argc, char **argv, const app_command *command, app_options *ret);
 void app_options_free(app_options *o);
 /* The options that a command takes, one line each, on stdout. */
 void app_print_options(const char *command);
-int app_usage_error(const char *command, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
-/* out.c */
+/* out.c. A line is always one line, and harmless to a terminal, whatever a peer put into it. */
 void app_error(const char *format, ...)
     __attribute__((format(printf, 1, 2))); /* a line on stderr */
+/* The same with the command and where its help is; gives APP_USAGE. */
+int app_usage_error(const char *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The error, and what to try where that is known. */
 void app_say_error(const char *what, const tern_error *error);
-void app_emit(json_t *event); /* one line on stdout; takes the reference */
+/* The same for an error of an address that was given; APP_USAGE if it is malformed, else
+ * APP_FAILED. */
+int app_address_error(const char *addr, const tern_error *error);
+void app_say(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* a line on stdout, at once */
+void app_emit(json_t *event);              /* a JSON line on stdout, at once; takes the reference */
+/* Why stdout takes no more (an errno), 0 while it does. */
+int app_output_error(void);
+/* A peer's strings may be no UTF-8, and JSON has to be; NULL is null. */
+json_t *app_text(const char *s);
 json_t *app_strings(const char *const *v, size_t n);
 void app_add_peer(json_t *o, const char *field, const tern_peer_id *id);
 /* Adds peer, addr, transport, security, muxer, limited. */
@@ -66,9 +81,13 @@ void app_peer_text(const tern_conn_facts *facts, char out[TERN_PEER_ID_TEXT]);
 int app_read_key(const char *path, tern_key **ret);
 /* Writes a key file (mode 0600), never over another file. */
 int app_write_key(const char *path, const tern_key *key);
-/* The identity of `tern run`: --key, else DATA/identity.key, made if it is not there. */
+/* The file of the data folder's identity; makes the folder. */
+int app_identity_file(const app_options *o, char *out, size_t cap);
+/* Who we are: --key, else that file's, made if it is not there; without `run` and --data a fresh
+ * one that is kept nowhere. */
 int app_identity(const app_options *o, tern_key **ret);
 
+uint32_t app_ms(double seconds); /* from 1 to all that fits */
 /* Node options from the command line's; the key is the caller's. */
 void app_node_options(const app_options *o, tern_key *key, const tern_node_events *events,
                       void *owner, tern_options *ret);
@@ -80,17 +99,22 @@ typedef struct app_dial {
     tern_node *node;
     tern_conn *conn;
     void (*on_conn)(struct app_dial *d);
-    uint64_t started; /* ns: when the dial began */
+    void (*on_interrupt)(struct app_dial *d); /* Ctrl-C while connected; may be NULL */
+    uint64_t started;                         /* ns: when the dial began */
     uint64_t connected;
     int status;
     bool finished;
 } app_dial;
 int app_dial_run(app_dial *d, const tern_node_events *extra);
 void app_finish(app_dial *d, int status);
+/* A node's on_stopped: a second Ctrl-C must not make a bad end of a good one. */
+void app_on_stopped(void *owner, tern_node *node);
 
 int app_run(app_options *o);
 int app_ping(app_options *o);
 int app_identify(app_options *o);
+int app_perf(app_options *o);
+int app_bench(app_options *o);
 int app_key(app_options *o);
 int app_addr(app_options *o);
 int app_show_features(app_options *o);

@@ -1,27 +1,62 @@
 /* Commands on the standard input of `tern run --json`, one JSON object a line: dial, close, stats,
  * stop. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/run.h"
 
-void run_say_error(run_command *r, const char *where, const char *message)
+void run_say_error(run_command *r, const char *where, const char *format, ...)
 {
+    char message[4096];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
     if (r->o->json) {
-        app_emit(
-            json_pack("{s:s, s:s, s:s}", "event", "error", "where", where, "message", message));
+        run_emit(r, json_pack("{s:s, s:s, s:o}", "event", "error", "where", where, "message",
+                              app_text(message)));
     } else {
         app_error("%s: %s", where, message);
     }
 }
 
+/* A dial under way, so that its failure can be told with its address. */
+typedef struct run_dialling {
+    run_command *r;
+    const char *where;
+    char addr[];
+} run_dialling;
+
 static void dialled(void *owner, tern_conn *conn, const tern_error *error,
                     const tern_dial_report *reports, size_t report_count)
 {
+    run_dialling *d = owner;
     (void)reports;
     (void)report_count;
-    if (conn == NULL) {
-        run_say_error(owner, "dial", error->text);
+    if (conn == NULL && error->code != TERN_E_CANCELLED) { /* cancelled: the node is stopping */
+        run_say_error(d->r, d->where, "%s: %s: %s", d->addr, error->layer, error->text);
     }
+    free(d);
+}
+
+int run_dial(run_command *r, const char *where, const char *addr, tern_error *reterr)
+{
+    size_t n = strlen(addr) + 1;
+    run_dialling *d = malloc(sizeof *d + n);
+    if (d == NULL) {
+        *reterr = (tern_error){.code = TERN_E_NOMEM, .layer = "app", .text = "out of memory"};
+        return TERN_E_NOMEM;
+    }
+    d->r = r;
+    d->where = where;
+    memcpy(d->addr, addr, n);
+    int code = tern_node_dial(r->node, &addr, 1, 0, false, dialled, d, reterr);
+    if (code != 0) {
+        free(d);
+    }
+    return code;
 }
 
 static void command_dial(run_command *r, json_t *o)
@@ -30,8 +65,8 @@ static void command_dial(run_command *r, json_t *o)
     tern_error error;
     if (addr == NULL) {
         run_say_error(r, "dial", "the command wants \"addr\": a multiaddr");
-    } else if (tern_node_dial(r->node, &addr, 1, 0, false, dialled, r, &error) != 0) {
-        run_say_error(r, "dial", error.text);
+    } else if (run_dial(r, "dial", addr, &error) != 0) {
+        run_say_error(r, "dial", "%s: %s: %s", addr, error.layer, error.text);
     }
 }
 
@@ -42,7 +77,7 @@ static void command_close(run_command *r, json_t *o)
     if (text == NULL || tern_peer_id_parse(&peer, text) != 0) {
         run_say_error(r, "close", "the command wants \"peer\": a peer id");
     } else if (tern_node_disconnect(r->node, &peer) == 0) {
-        run_say_error(r, "close", "there is no connection to this peer");
+        run_say_error(r, "close", "there is no connection to %s", text);
     }
 }
 
@@ -51,15 +86,16 @@ static void command_stats(run_command *r, json_t *o)
     tern_stats stats = {.size = sizeof stats};
     (void)o;
     tern_node_stats(r->node, &stats);
-    app_emit(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "event", "stats", "connections",
-                       (json_int_t)stats.connections, "streams", (json_int_t)stats.streams,
-                       "bytes_in", (json_int_t)stats.bytes_in, "bytes_out",
-                       (json_int_t)stats.bytes_out, "memory", (json_int_t)stats.memory));
+    run_emit(r, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "event", "stats", "connections",
+                          (json_int_t)stats.connections, "streams", (json_int_t)stats.streams,
+                          "bytes_in", (json_int_t)stats.bytes_in, "bytes_out",
+                          (json_int_t)stats.bytes_out, "memory", (json_int_t)stats.memory));
 }
 
 static void command_stop(run_command *r, json_t *o)
 {
     (void)o;
+    r->stopping = true;
     tern_node_stop(r->node);
 }
 
@@ -82,26 +118,27 @@ static void run_one(run_command *r, json_t *o)
             return;
         }
     }
-    run_say_error(r, "stdin", "there is no such command; dial, close, stats and stop are known");
+    run_say_error(r, "stdin", "\"cmd\" wants to be dial, close, stats or stop");
 }
 
 void run_on_line(void *arg, char *line, size_t n)
 {
     run_command *r = arg;
     json_error_t error;
-    if (line == NULL) {
+    if (line == NULL || r->stopping) {
         return; /* the end of the input is no reason to stop: the node may run without one */
     }
     if (n == SIZE_MAX) {
         run_say_error(r, "stdin", "a command is longer than 64 KiB");
         return;
     }
-    if (line[strspn(line, " \t\r")] == '\0') {
+    if (strspn(line, " \t\r") == n) {
         return;
     }
     json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(o)) {
-        run_say_error(r, "stdin", o == NULL ? error.text : "a command is a JSON object");
+        run_say_error(r, "stdin", "a command is a JSON object%s%s", o == NULL ? ": " : "",
+                      o == NULL ? error.text : "");
     } else {
         run_one(r, o);
     }

@@ -1,8 +1,13 @@
 /* What the commands that dial have in common: a node without listeners, one dial, a way out. */
-#include <stdio.h>
-#include <string.h>
+#include <signal.h>
 
 #include "app/app.h"
+
+uint32_t app_ms(double seconds)
+{
+    double ms = seconds * 1000;
+    return ms < 1 ? 1 : ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
 
 void app_node_options(const app_options *o, tern_key *key, const tern_node_events *events,
                       void *owner, tern_options *ret)
@@ -16,6 +21,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->max_connections = (uint32_t)o->max_connections;
     ret->max_pending = (uint32_t)o->max_pending;
     ret->max_streams = (uint32_t)o->max_streams;
+    ret->dial_timeout_ms = app_ms(o->timeout);
     if (o->per_ip_given) {
         ret->max_connections_per_ip =
             o->max_connections_per_ip == 0 ? -1 : (int32_t)o->max_connections_per_ip;
@@ -31,11 +37,27 @@ void app_finish(app_dial *d, int status)
     }
 }
 
-static void on_signal(void *arg, int signal)
+void app_on_stopped(void *owner, tern_node *node)
+{
+    (void)owner;
+    (void)node;
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+}
+
+static void on_signal(void *arg, int number)
 {
     app_dial *d = arg;
-    (void)signal;
-    app_finish(d, d->conn != NULL ? d->status : APP_FAILED);
+    (void)number;
+    if (d->finished) {
+        return;
+    }
+    if (d->conn != NULL && d->on_interrupt != NULL) {
+        d->on_interrupt(d);
+        return;
+    }
+    app_error("%s: interrupted before there was an answer", d->o->args.items[0]);
+    app_finish(d, APP_FAILED);
 }
 
 static void dialled(void *owner, tern_conn *conn, const tern_error *error,
@@ -47,7 +69,7 @@ static void dialled(void *owner, tern_conn *conn, const tern_error *error,
     }
     if (conn == NULL) {
         app_say_error(d->o->args.items[0], error);
-        for (size_t i = 0; report_count > 1 && i < report_count; i++) {
+        for (size_t i = 0; d->o->verbose > 0 && report_count > 1 && i < report_count; i++) {
             app_say_error(tern_multiaddr_text(reports[i].addr), &reports[i].error);
         }
         app_finish(d, APP_FAILED);
@@ -80,12 +102,13 @@ int app_dial_run(app_dial *d, const tern_node_events *extra)
     tern_error error;
     tern_key *key = NULL;
     if (d->o->args.count != 1) {
-        return app_usage_error(d->o->command, "wants one multiaddr");
+        return app_usage_error(d->o->command, "wants one multiaddr, not %zu", d->o->args.count);
     }
     if (app_identity(d->o, &key) != APP_OK) {
         return APP_FAILED;
     }
     events.on_disconnected = on_disconnected;
+    events.on_stopped = app_on_stopped;
     app_node_options(d->o, key, &events, d, &options);
     int code = tern_node_new(&options, &d->node, &error);
     tern_key_unref(key);
@@ -94,14 +117,11 @@ int app_dial_run(app_dial *d, const tern_node_events *extra)
         return code == TERN_E_UNSUPPORTED ? APP_USAGE : APP_FAILED;
     }
     d->started = tern_node_now(d->node);
-    code = tern_node_dial(d->node, d->o->args.items, 1, (uint32_t)(d->o->timeout * 1000), false,
-                          dialled, d, &error);
+    code = tern_node_dial(d->node, d->o->args.items, 1, app_ms(d->o->timeout), false, dialled, d,
+                          &error);
     if (code != 0) {
-        app_say_error(d->o->args.items[0], &error);
         tern_node_free(d->node);
-        return code == TERN_E_MALFORMED || code == TERN_E_UNSUPPORTED || code == TERN_E_INVALID
-                   ? APP_USAGE
-                   : APP_FAILED;
+        return app_address_error(d->o->args.items[0], &error);
     }
     tern_node_on_signal(d->node, on_signal, d);
     tern_node_run(d->node);

@@ -1,29 +1,27 @@
 /* tern identify: what the peer says of itself, and how we are connected. */
-#include <stdio.h>
-
 #include "app/app.h"
 
-static void print_list(const char *title, const char *text)
+static void print_line(const char *title, const char *text)
 {
-    printf("%-18s %s\n", title, text);
+    app_say("%-18s %s", title, text);
 }
 
 static void print_text(const tern_conn_facts *f, const tern_identified *what)
 {
     char peer[TERN_PEER_ID_TEXT];
     app_peer_text(f, peer);
-    print_list("peer", peer);
-    print_list("agent", what->agent);
-    print_list("protocol version", what->protocol_version);
-    printf("%-18s %s, %s, %s\n", "connection", f->transport, f->security, f->muxer);
-    print_list("observed address",
+    print_line("peer", peer);
+    print_line("agent", what->agent);
+    print_line("protocol version", what->protocol_version);
+    app_say("%-18s %s, %s, %s", "connection", f->transport, f->security, f->muxer);
+    print_line("observed address",
                what->observed != NULL ? tern_multiaddr_text(what->observed) : "-");
-    print_list("signed record", what->signed_record ? "yes" : "no");
+    print_line("signed record", what->signed_record ? "yes" : "no");
     for (size_t i = 0; i < what->addr_count; i++) {
-        print_list(i == 0 ? "addresses" : "", tern_multiaddr_text(what->addrs[i]));
+        print_line(i == 0 ? "addresses" : "", tern_multiaddr_text(what->addrs[i]));
     }
     for (size_t i = 0; i < what->protocol_count; i++) {
-        print_list(i == 0 ? "protocols" : "", what->protocols[i]);
+        print_line(i == 0 ? "protocols" : "", what->protocols[i]);
     }
 }
 
@@ -32,16 +30,14 @@ static void print_json(const tern_conn_facts *f, const tern_identified *what)
     json_t *addrs = json_array();
     json_t *o = json_pack("{s:s}", "event", "identify");
     for (size_t i = 0; i < what->addr_count; i++) {
-        json_array_append_new(addrs, json_string(tern_multiaddr_text(what->addrs[i])));
+        json_array_append_new(addrs, app_text(tern_multiaddr_text(what->addrs[i])));
     }
-    json_t *texts = app_strings((const char *const[]){what->agent, what->protocol_version}, 2);
-    json_object_set(o, "agent", json_array_get(texts, 0));
-    json_object_set(o, "protocol_version", json_array_get(texts, 1));
-    json_decref(texts);
+    json_object_set_new(o, "agent", app_text(what->agent));
+    json_object_set_new(o, "protocol_version", app_text(what->protocol_version));
     json_object_set_new(o, "protocols", app_strings(what->protocols, what->protocol_count));
     json_object_set_new(o, "listen_addrs", addrs);
     json_object_set_new(o, "observed_addr",
-                        what->observed != NULL ? json_string(tern_multiaddr_text(what->observed))
+                        what->observed != NULL ? app_text(tern_multiaddr_text(what->observed))
                                                : json_null());
     json_object_set_new(o, "signed_record", json_boolean(what->signed_record));
     app_add_facts(o, f);
@@ -64,7 +60,8 @@ static void too_late(void *arg)
 {
     app_dial *d = arg;
     if (!d->finished) {
-        app_error("%s: connected, but the peer did not identify itself in time",
+        app_error("%s: connected, but the peer did not identify itself in time; does it speak "
+                  "/ipfs/id/1.0.0, is --timeout too short?",
                   d->o->args.items[0]);
         app_finish(d, APP_FAILED);
     }
@@ -72,7 +69,11 @@ static void too_late(void *arg)
 
 static void on_conn(app_dial *d)
 {
-    tern_node_after(d->node, (uint32_t)(d->o->timeout * 1000), too_late, d);
+    double left = d->o->timeout - (double)(d->connected - d->started) / 1e9;
+    if (tern_node_after(d->node, app_ms(left), too_late, d) != 0) {
+        app_error("out of memory");
+        app_finish(d, APP_FAILED);
+    }
 }
 
 int app_identify(app_options *o)

@@ -9,7 +9,7 @@
 
 #include "app/app.h"
 
-enum { KEY_FILE_MAX = 32768 };
+enum { KEY_FILE_MAX = 32768, FOLDER_MAX = 2048 };
 
 static void wipe(void *p, size_t n)
 {
@@ -24,7 +24,7 @@ static ssize_t read_whole(const char *path, unsigned char *buf, size_t cap)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        app_error("%s: %s", path, strerror(errno));
+        app_error("the key file %s cannot be read: %s", path, strerror(errno));
         return -1;
     }
     size_t len = 0;
@@ -35,7 +35,8 @@ static ssize_t read_whole(const char *path, unsigned char *buf, size_t cap)
     }
     close(fd);
     if (n < 0 || len == cap) {
-        app_error("%s: %s", path, n < 0 ? strerror(errno) : "too large for a key");
+        app_error("the key file %s cannot be read: %s", path,
+                  n < 0 ? strerror(errno) : "too large for a key");
         return -1;
     }
     return (ssize_t)len;
@@ -48,12 +49,13 @@ int app_read_key(const char *path, tern_key **ret)
     if (n < 0) {
         return APP_FAILED;
     }
-    bool pem = n > 11 && memcmp(bytes, "-----BEGIN ", 11) == 0;
+    bool pem = memmem(bytes, (size_t)n, "-----BEGIN ", 11) != NULL;
     int code = pem ? tern_key_from_pem((const char *)bytes, (size_t)n, ret)
                    : tern_key_from_private(bytes, (size_t)n, ret);
     wipe(bytes, sizeof bytes);
     if (code != 0) {
-        app_error("%s is no private key (libp2p protobuf or PEM): %s", path, tern_code_text(code));
+        app_error("the key file %s holds no private key of libp2p's form or unencrypted PEM: %s",
+                  path, tern_code_text(code));
         return APP_FAILED;
     }
     return APP_OK;
@@ -62,16 +64,19 @@ int app_read_key(const char *path, tern_key **ret)
 int app_write_key(const char *path, const tern_key *key)
 {
     unsigned char bytes[KEY_FILE_MAX];
-    ssize_t n = tern_key_private(key, bytes, sizeof bytes);
-    int fd = n < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write(fd, bytes, (size_t)n) == n && fsync(fd) == 0;
-    int error = errno;
-    wipe(bytes, sizeof bytes);
-    if (fd >= 0 && close(fd) != 0) {
-        ok = false;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        app_error("the key file %s cannot be made: %s", path, strerror(errno));
+        return APP_FAILED;
     }
+    ssize_t n = tern_key_private(key, bytes, sizeof bytes);
+    errno = ENOSPC; /* what a short write means */
+    bool ok = n > 0 && write(fd, bytes, (size_t)n) == n && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    wipe(bytes, sizeof bytes);
     if (!ok) {
-        app_error("%s: %s", path, n < 0 ? "the key cannot be written" : strerror(error));
+        app_error("the key file %s cannot be written: %s", path, strerror(errno));
+        unlink(path); /* half a key would be in the way of the next attempt */
         return APP_FAILED;
     }
     return APP_OK;
@@ -85,7 +90,7 @@ static int make_folders(char *path)
             char was = *p;
             *p = '\0';
             if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-                app_error("%s: %s", path, strerror(errno));
+                app_error("the data folder %s cannot be made: %s", path, strerror(errno));
                 return APP_FAILED;
             }
             *p = was;
@@ -108,32 +113,55 @@ static int data_folder(const app_options *o, char *out, size_t cap)
         n = snprintf(out, cap, "%s/.local/share/tern", home != NULL ? home : ".");
     }
     if (n <= 0 || (size_t)n >= cap) {
-        app_error("the data folder's name is empty or too long");
+        app_error("the data folder's name is too long");
         return APP_FAILED;
     }
     return make_folders(out);
 }
 
+int app_identity_file(const app_options *o, char *out, size_t cap)
+{
+    char folder[FOLDER_MAX];
+    if (data_folder(o, folder, sizeof folder) != APP_OK) {
+        return APP_FAILED;
+    }
+    snprintf(out, cap, "%s/identity.key", folder);
+    return APP_OK;
+}
+
+/* A key that others can read is no secret: said, and no reason to stop. */
+static void warn_of_readers(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && (st.st_mode & 077) != 0) {
+        app_error("warning: others may read or write the key file %s; try: chmod 600 %s", path,
+                  path);
+    }
+}
+
 int app_identity(const app_options *o, tern_key **ret)
 {
-    char folder[2048], path[2100];
-    bool keeps = strcmp(o->command, "run") == 0 || o->data != NULL;
-    if (o->key != NULL) {
-        return app_read_key(o->key, ret);
+    char file[FOLDER_MAX + 16];
+    const char *path = o->key;
+    bool keeps = path == NULL && (strcmp(o->command, "run") == 0 || o->data != NULL);
+    if (keeps && app_identity_file(o, file, sizeof file) != APP_OK) {
+        return APP_FAILED;
     }
-    if (keeps) {
-        if (data_folder(o, folder, sizeof folder) != APP_OK) {
-            return APP_FAILED;
-        }
-        snprintf(path, sizeof path, "%s/identity.key", folder);
-        if (access(path, F_OK) == 0) {
-            return app_read_key(path, ret);
-        }
+    if (keeps && access(file, F_OK) == 0) {
+        path = file;
+    }
+    if (path != NULL) {
+        warn_of_readers(path);
+        return app_read_key(path, ret);
     }
     int code = tern_key_generate(TERN_KEY_ED25519, ret);
     if (code != 0) {
         app_error("no key can be made: %s", tern_code_text(code));
         return APP_FAILED;
     }
-    return keeps ? app_write_key(path, *ret) : APP_OK;
+    if (keeps && app_write_key(file, *ret) != APP_OK) {
+        tern_key_unref(*ret);
+        return APP_FAILED;
+    }
+    return APP_OK;
 }

@@ -1,6 +1,9 @@
 /* tern: the program. Finds the command, reads its options, runs it. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/app.h"
 
@@ -10,6 +13,10 @@ const app_command app_commands[] = {
      "connects, pings, prints each round trip and a summary", app_ping},
     {"identify", "tern identify MA [options]",
      "what the peer says of itself, and how we are connected", app_identify},
+    {"perf", "tern perf MA [--upload BYTES] [--download BYTES] [--streams N] [options]",
+     "throughput over /perf/1.0.0, up and down", app_perf},
+    {"bench", "tern bench connect|idle MA [-c N] [--parallel P] [--hold SECONDS] [options]",
+     "many connections: how fast they are made, or what holding them costs", app_bench},
     {"key", "tern key new|show [--type TYPE] [--out FILE] [--key FILE]",
      "makes or shows an identity", app_key},
     {"addr", "tern addr MA", "takes a multiaddr apart, or says where it is malformed", app_addr},
@@ -37,7 +44,20 @@ static const app_command *find_command(const char *name)
     return NULL;
 }
 
-int main(int argc, char **argv)
+/* Somebody may have closed 0, 1 or 2: no socket or file of ours may take such a number, or a line
+ * of output would end up in it. */
+static void keep_standard_files(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_help(stderr);
@@ -66,5 +86,17 @@ int main(int argc, char **argv)
         status = command->run(&o);
     }
     app_options_free(&o);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    keep_standard_files();
+    signal(SIGPIPE, SIG_IGN); /* a reader of ours that goes away is an error to tell, not our end */
+    int status = run(argc, argv);
+    if (app_output_error() != 0) {
+        app_error("standard output: %s", strerror(app_output_error()));
+        status = status == APP_OK ? APP_FAILED : status;
+    }
     return status;
 }

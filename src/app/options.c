@@ -8,7 +8,8 @@
 
 #include "app/app.h"
 
-enum kind { FLAG, COUNT_UP, ON_OFF, STRING, LIST, SECONDS, NUMBER };
+enum kind { FLAG, COUNT_UP, ON_OFF, STRING, LIST, SECONDS, NUMBER, NUMBER_OR_0, SIZE };
+enum { CONFIG_MAX = 65536 }; /* bytes */
 
 typedef struct option {
     const char *name; /* with its dashes */
@@ -20,7 +21,7 @@ typedef struct option {
 } option;
 
 #define FIELD(name) offsetof(app_options, name)
-#define DIALS       "ping identify"
+#define DIALS       "ping identify perf bench"
 
 static const option options[] = {
     {"--listen", LIST, FIELD(listen), "MA", "run",
@@ -31,17 +32,20 @@ static const option options[] = {
      "connects to this peer at start (repeatable)"},
     {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
      "the identity (libp2p private key or PEM)"},
-    {"--data", STRING, FIELD(data), "DIR", "run " DIALS,
-     "where the node keeps its identity (run: default under the XDG data folder)"},
+    {"--data", STRING, FIELD(data), "DIR", "run key " DIALS,
+     "where the node keeps its identity (run, key: default under the XDG data folder)"},
     {"--page", ON_OFF, FIELD(page), "on|off", "run", "serves the web page on the TCP port (on)"},
     {"--page-dir", STRING, FIELD(page_dir), "DIR", "run", "the folder of the page's files"},
     {"--metrics", ON_OFF, FIELD(metrics), "on|off", "run",
      "serves /metrics on the TCP port to loopback (on)"},
     {"--metrics-public", FLAG, FIELD(metrics_public), NULL, "run", "serves /metrics to everybody"},
-    {"--duration", SECONDS, FIELD(duration), "SECONDS", "run", "stops by itself after that time"},
+    {"--perf", ON_OFF, FIELD(perf), "on|off", "run",
+     "answers perf: sends anybody as much as they ask for (off)"},
+    {"--duration", SECONDS, FIELD(duration), "SECONDS", "run",
+     "stops by itself after that time (0: never)"},
     {"--max-connections", NUMBER, FIELD(max_connections), "N", "run",
      "most connections in all (1024)"},
-    {"--max-connections-per-ip", NUMBER, FIELD(max_connections_per_ip), "N", "run",
+    {"--max-connections-per-ip", NUMBER_OR_0, FIELD(max_connections_per_ip), "N", "run",
      "most incoming ones from one IPv4 address or IPv6 /56 (8; 0 lifts it)"},
     {"--max-pending", NUMBER, FIELD(max_pending), "N", "run",
      "most incoming connections not secured yet (64)"},
@@ -50,12 +54,20 @@ static const option options[] = {
     {"--config", STRING, FIELD(config), "FILE", "run",
      "reads options from a file, one 'name value' a line; the command line wins"},
     {"-c", NUMBER, FIELD(count), "N", "ping", "so many pings (5)"},
+    {"-c", NUMBER, FIELD(count), "N", "bench", "so many connections (1000)"},
     {"-i", SECONDS, FIELD(interval), "SECONDS", "ping", "time between pings (1)"},
+    {"--upload", SIZE, FIELD(upload), "BYTES", "perf",
+     "sends so many bytes; K, M and G are powers of 1024 (256M when neither is given)"},
+    {"--download", SIZE, FIELD(download), "BYTES", "perf", "asks for so many bytes, afterwards"},
+    {"--streams", NUMBER, FIELD(streams), "N", "perf", "shares the bytes out to N streams (1)"},
+    {"--parallel", NUMBER, FIELD(parallel), "P", "bench", "connect: so many at a time (1)"},
+    {"--hold", SECONDS, FIELD(hold), "SECONDS", "bench", "idle: holds them so long (10)"},
     {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
     {"--security", STRING, FIELD(security), "noise", "run " DIALS, "offers only this security"},
     {"--muxer", STRING, FIELD(muxer), "yamux", "run " DIALS, "offers only this muxer"},
     {"--type", STRING, FIELD(type), "TYPE", "key", "ed25519 (default), secp256k1, ecdsa or rsa"},
-    {"--out", STRING, FIELD(out), "FILE", "key", "where the new key goes (mode 0600)"},
+    {"--out", STRING, FIELD(out), "FILE", "key",
+     "where the new key goes, mode 0600 (default: the data folder)"},
     {"--json", FLAG, FIELD(json), NULL, "*", "prints one JSON object a line"},
     {"--log", STRING, FIELD(log), "LEVEL[,room=LEVEL...]", "*",
      "error, warn (default), info, debug or trace, on stderr"},
@@ -65,15 +77,19 @@ static const option options[] = {
 
 enum { OPTION_COUNT = sizeof options / sizeof *options };
 
-int app_usage_error(const char *command, const char *format, ...)
+/* What is wrong, and the line of the config file if it stands there. */
+static int wrong(const app_options *o, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int wrong(const app_options *o, const char *format, ...)
 {
+    char text[1024];
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "tern %s: ", command);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "; see 'tern %s --help'\n", command);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return APP_USAGE;
+    return o->line > 0 ? app_usage_error(o->command, "%s:%d: %s", o->config, o->line, text)
+                       : app_usage_error(o->command, "%s", text);
 }
 
 static bool takes(const option *o, const char *command)
@@ -114,30 +130,60 @@ static const option *find_option(const char *name, const char *command)
     return NULL;
 }
 
-static int set_number(const char *command, const option *o, void *field, const char *value)
+static bool wants_value(const option *o)
+{
+    return o->kind != FLAG && o->kind != COUNT_UP;
+}
+
+static int set_seconds(const app_options *opts, const option *o, double *field, const char *value)
 {
     char *end;
     errno = 0;
-    if (o->kind == SECONDS) {
-        double seconds = strtod(value, &end);
-        if (end == value || *end != '\0' || errno != 0 || !(seconds >= 0 && seconds <= 1e9)) {
-            return app_usage_error(command, "%s wants seconds, not '%s'", o->name, value);
-        }
-        *(double *)field = seconds;
-        return APP_OK;
+    double seconds = strtod(value, &end);
+    if (end == value || *end != '\0' || errno != 0 || !(seconds >= 0 && seconds <= 1e9)) {
+        return wrong(opts, "%s wants seconds, as in 5 or 0.5, not '%s'", o->name, value);
     }
-    long number = strtol(value, &end, 10);
-    if (end == value || *end != '\0' || errno != 0 || number < 0 || number > 1000000000) {
-        return app_usage_error(command, "%s wants a number, not '%s'", o->name, value);
+    if (seconds == 0 && o->field == FIELD(timeout)) {
+        return wrong(opts, "%s wants more than 0 seconds", o->name);
     }
-    *(long *)field = number;
+    *field = seconds;
     return APP_OK;
 }
 
-static int set_list(const char *command, const option *o, app_list *list, const char *value)
+static int set_number(const app_options *opts, const option *o, long *field, const char *value)
+{
+    char *end;
+    long least = o->kind == NUMBER_OR_0 ? 0 : 1;
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    if (end == value || *end != '\0' || errno != 0 || number < least || number > 1000000000) {
+        return wrong(opts, "%s wants a number from %ld, not '%s'", o->name, least, value);
+    }
+    *field = number;
+    return APP_OK;
+}
+
+/* "64M": a number with a power of 1024 behind it. */
+static int set_size(const app_options *opts, const option *o, uint64_t *field, const char *value)
+{
+    static const char suffixes[] = "KMG";
+    char *end;
+    errno = 0;
+    uint64_t number = strtoull(value, &end, 10);
+    const char *suffix = *end != '\0' ? strchr(suffixes, *end) : NULL;
+    unsigned shift = suffix != NULL ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+    if (value[0] < '0' || value[0] > '9' || errno != 0 || end[suffix != NULL] != '\0' ||
+        number > (UINT64_MAX - 1) >> shift) {
+        return wrong(opts, "%s wants bytes, as in 4096 or 64M, not '%s'", o->name, value);
+    }
+    *field = number << shift;
+    return APP_OK;
+}
+
+static int set_list(const app_options *opts, const option *o, app_list *list, const char *value)
 {
     if (list->count == APP_LIST_MAX) {
-        return app_usage_error(command, "%s was given more than %d times", o->name, APP_LIST_MAX);
+        return wrong(opts, "%s was given more than %d times", o->name, APP_LIST_MAX);
     }
     list->items[list->count++] = value;
     return APP_OK;
@@ -146,7 +192,9 @@ static int set_list(const char *command, const option *o, app_list *list, const 
 static int set(app_options *opts, const option *o, const char *value)
 {
     void *field = (char *)opts + o->field;
-    const char *command = opts->command;
+    if (value != NULL && value[0] == '\0') {
+        return wrong(opts, "%s wants a value", o->name);
+    }
     switch (o->kind) {
     case FLAG:
         *(bool *)field = true;
@@ -156,7 +204,7 @@ static int set(app_options *opts, const option *o, const char *value)
         return APP_OK;
     case ON_OFF:
         if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
-            return app_usage_error(command, "%s wants on or off, not '%s'", o->name, value);
+            return wrong(opts, "%s wants on or off, not '%s'", o->name, value);
         }
         *(bool *)field = strcmp(value, "on") == 0;
         return APP_OK;
@@ -164,11 +212,15 @@ static int set(app_options *opts, const option *o, const char *value)
         *(const char **)field = value;
         return APP_OK;
     case LIST:
-        return set_list(command, o, field, value);
+        return set_list(opts, o, field, value);
     case SECONDS:
+        return set_seconds(opts, o, field, value);
     case NUMBER:
+    case NUMBER_OR_0:
         opts->per_ip_given |= o->field == FIELD(max_connections_per_ip);
-        return set_number(command, o, field, value);
+        return set_number(opts, o, field, value);
+    case SIZE:
+        return set_size(opts, o, field, value);
     }
     return APP_USAGE;
 }
@@ -190,7 +242,10 @@ static int parse_words(int argc, char **argv, app_options *o)
             only_args = true;
             continue;
         }
-        snprintf(name, sizeof name, "%s", strcmp(word, "-h") == 0 ? "--help" : word);
+        size_t vs = strspn(word + 1, "v");
+        bool many = vs > 1 && word[1 + vs] == '\0'; /* -vv is -v -v */
+        o->verbose += many ? (int)vs - 1 : 0;
+        snprintf(name, sizeof name, "%s", strcmp(word, "-h") == 0 ? "--help" : many ? "-v" : word);
         char *equals = word[1] == '-' ? strchr(name, '=') : NULL;
         if (equals != NULL) {
             *equals = '\0';
@@ -200,11 +255,10 @@ static int parse_words(int argc, char **argv, app_options *o)
         if (opt == NULL) {
             return app_usage_error(o->command, "there is no option '%s'", name);
         }
-        bool wants = opt->kind != FLAG && opt->kind != COUNT_UP;
-        if (!wants && value != NULL) {
+        if (!wants_value(opt) && value != NULL) {
             return app_usage_error(o->command, "%s takes no value", name);
         }
-        if (wants && value == NULL) {
+        if (wants_value(opt) && value == NULL) {
             if (i + 1 == argc) {
                 return app_usage_error(o->command, "%s wants a value", name);
             }
@@ -220,19 +274,23 @@ static int parse_words(int argc, char **argv, app_options *o)
 
 /* ---- the config file ---- */
 
-static char *read_text(const char *path)
+static int read_config(app_options *o)
 {
-    FILE *f = fopen(path, "re");
-    char *text = calloc(1, 65537);
-    if (f == NULL || text == NULL || fread(text, 1, 65537, f) > 65536) {
-        app_error("%s cannot be read, or is larger than 64 KiB", path);
-        free(text);
-        text = NULL;
+    FILE *f = fopen(o->config, "re");
+    char *text = o->config_text = calloc(1, CONFIG_MAX + 2);
+    size_t n = f != NULL && text != NULL ? fread(text, 1, CONFIG_MAX + 1, f) : 0;
+    const char *why = f == NULL || ferror(f)          ? strerror(errno)
+                      : text == NULL                  ? "out of memory"
+                      : n > CONFIG_MAX                ? "larger than 64 KiB"
+                      : memchr(text, '\0', n) != NULL ? "this is no text"
+                                                      : NULL;
+    if (why != NULL) {
+        app_error("the config file %s cannot be read: %s", o->config, why);
     }
     if (f != NULL) {
         fclose(f);
     }
-    return text;
+    return why == NULL ? APP_OK : APP_FAILED;
 }
 
 static char *trim(char *s)
@@ -245,7 +303,7 @@ static char *trim(char *s)
     return s;
 }
 
-static int parse_line(app_options *o, char *line, int number)
+static int parse_line(app_options *o, char *line)
 {
     char name[64];
     char *value = line + strcspn(line, " \t=");
@@ -256,40 +314,33 @@ static int parse_line(app_options *o, char *line, int number)
     }
     snprintf(name, sizeof name, "--%s", line);
     const option *opt = find_option(name, o->command);
-    bool wants = opt != NULL && opt->kind != FLAG && opt->kind != COUNT_UP;
     if (opt == NULL || opt->field == FIELD(config) || opt->field == FIELD(help)) {
-        return app_usage_error(o->command, "%s:%d: there is no option '%s'", o->config, number,
-                               line);
+        return wrong(o, "there is no option '%s'", line);
     }
-    if (wants && *value == '\0') {
-        return app_usage_error(o->command, "%s:%d: %s wants a value", o->config, number, line);
+    if (!wants_value(opt) && *value != '\0') {
+        return wrong(o, "%s takes no value", line);
     }
-    return set(o, opt, value);
+    return set(o, opt, wants_value(opt) ? value : NULL);
 }
 
 static int parse_config(app_options *o)
 {
-    int number = 0;
-    char *next = o->config_text = read_text(o->config);
-    if (next == NULL) {
-        return APP_USAGE;
-    }
-    while (next != NULL) {
+    int status = read_config(o);
+    char *next = o->config_text;
+    while (status == APP_OK && next != NULL) {
         char *line = next;
         next = strchr(line, '\n');
         if (next != NULL) {
             *next++ = '\0';
         }
-        number++;
+        o->line++;
         line = trim(line);
         if (*line != '\0' && *line != '#') {
-            int status = parse_line(o, line, number);
-            if (status != APP_OK) {
-                return status;
-            }
+            status = parse_line(o, line);
         }
     }
-    return APP_OK;
+    o->line = 0;
+    return status;
 }
 
 static void set_defaults(app_options *o, const char *command)
@@ -298,7 +349,10 @@ static void set_defaults(app_options *o, const char *command)
     o->command = command;
     o->timeout = 15;
     o->interval = 1;
-    o->count = 5;
+    o->count = strcmp(command, "bench") == 0 ? 1000 : 5;
+    o->parallel = o->streams = 1;
+    o->upload = o->download = APP_NOT_GIVEN;
+    o->hold = 10;
     o->page = o->metrics = true;
 }
 
@@ -307,7 +361,7 @@ static int set_log(const app_options *o)
     static const char *const levels[] = {"warn", "info", "debug", "trace"};
     int most = o->verbose > 3 ? 3 : o->verbose;
     if (tern_log_set_levels(o->log != NULL ? o->log : levels[most]) != 0) {
-        return app_usage_error(o->command, "'%s' is no log level", o->log);
+        return app_usage_error(o->command, "--log wants LEVEL[,room=LEVEL...], not '%s'", o->log);
     }
     return APP_OK;
 }
@@ -332,7 +386,6 @@ int app_parse(int argc, char **argv, const app_command *command, app_options *re
                     lists[i][0]->count = 0;
                 }
             }
-            ret->verbose = 0;
             status = parse_words(argc, argv, ret);
         }
     }

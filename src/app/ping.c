@@ -1,6 +1,4 @@
 /* tern ping: connects, pings, prints each round trip and a summary. */
-#include <stdio.h>
-
 #include "app/app.h"
 
 typedef struct ping_command {
@@ -11,7 +9,7 @@ typedef struct ping_command {
 
 static void ping_next(void *arg);
 
-static void summarise(ping_command *p)
+static void summarise(ping_command *p, int status)
 {
     app_dial *d = &p->dial;
     uint64_t avg = p->received > 0 ? p->sum / (uint64_t)p->received : 0;
@@ -25,11 +23,11 @@ static void summarise(ping_command *p)
         app_add_facts(o, tern_conn_get_facts(d->conn));
         app_emit(o);
     } else {
-        printf("%ld sent, %ld received; min %.3f avg %.3f max %.3f ms; connected in %.3f ms\n",
-               p->sent, p->received, (double)p->min / 1e6, (double)avg / 1e6, (double)p->max / 1e6,
-               (double)connect / 1e6);
+        app_say("%ld sent, %ld received; min %.3f avg %.3f max %.3f ms; connected in %.3f ms",
+                p->sent, p->received, (double)p->min / 1e6, (double)avg / 1e6, (double)p->max / 1e6,
+                (double)connect / 1e6);
     }
-    app_finish(d, p->received == d->o->count ? APP_OK : APP_FAILED);
+    app_finish(d, status);
 }
 
 static void ponged(void *owner, uint64_t rtt, const tern_error *error)
@@ -41,7 +39,7 @@ static void ponged(void *owner, uint64_t rtt, const tern_error *error)
     }
     if (error->code != 0) {
         app_say_error("ping", error);
-        summarise(p);
+        summarise(p, APP_FAILED);
         return;
     }
     p->min = p->received == 0 || rtt < p->min ? rtt : p->min;
@@ -52,12 +50,14 @@ static void ponged(void *owner, uint64_t rtt, const tern_error *error)
         app_emit(json_pack("{s:s, s:I, s:I}", "event", "pong", "seq", (json_int_t)p->received,
                            "rtt_us", (json_int_t)(rtt / 1000)));
     } else {
-        printf("pong %ld: %.3f ms\n", p->received, (double)rtt / 1e6);
-        fflush(stdout);
+        app_say("pong %ld: %.3f ms", p->received, (double)rtt / 1e6);
     }
     if (p->received == d->o->count) {
-        summarise(p);
-    } else if (tern_node_after(d->node, (uint32_t)(d->o->interval * 1000), ping_next, p) != 0) {
+        summarise(p, APP_OK);
+    } else if (app_output_error() != 0) {
+        app_finish(d, APP_FAILED);
+    } else if (tern_node_after(d->node, app_ms(d->o->interval), ping_next, p) != 0) {
+        app_error("out of memory");
         app_finish(d, APP_FAILED);
     }
 }
@@ -82,16 +82,20 @@ static void on_conn(app_dial *d)
     char peer[TERN_PEER_ID_TEXT];
     if (!d->o->json) {
         app_peer_text(f, peer);
-        printf("connected to %s over %s, %s, %s\n", peer, f->transport, f->security, f->muxer);
+        app_say("connected to %s over %s, %s, %s", peer, f->transport, f->security, f->muxer);
     }
     ping_next(d);
 }
 
+/* As ping(8): who stops it wants to know how it was. */
+static void on_interrupt(app_dial *d)
+{
+    summarise((ping_command *)d, APP_OK);
+}
+
 int app_ping(app_options *o)
 {
-    ping_command p = {.dial = {.o = o, .on_conn = on_conn, .status = APP_FAILED}};
-    if (o->count == 0) {
-        return app_usage_error("ping", "-c wants at least 1");
-    }
+    ping_command p = {
+        .dial = {.o = o, .on_conn = on_conn, .on_interrupt = on_interrupt, .status = APP_FAILED}};
     return app_dial_run(&p.dial, NULL);
 }

@@ -7,36 +7,63 @@
 
 #include "app/run.h"
 
-enum { PORT = 4001, ADDR_MAX = 2300 };
+enum { PORT = 4001, ADDR_MAX = 2300, LOOK_MS = 5000 };
 
 static void add_address(void *arg, const char *addr)
 {
-    json_array_append_new(arg, json_string(addr));
+    json_array_append_new(arg, app_text(addr));
 }
 
+void run_check_output(run_command *r)
+{
+    if (app_output_error() != 0) {
+        tern_node_stop(r->node);
+    }
+}
+
+void run_emit(run_command *r, json_t *event)
+{
+    app_emit(event);
+    run_check_output(r);
+}
+
+/* When the addresses are not those that were shown last. */
 static void say_listening(run_command *r)
 {
     char peer[TERN_PEER_ID_TEXT], page[128];
     tern_peer_id id;
     json_t *addrs = json_array();
-    tern_node_peer_id(r->node, &id);
     tern_node_addresses(r->node, add_address, addrs);
-    bool has_page = tern_node_page(r->node, page, sizeof page);
-    if (r->o->json) {
-        app_emit(json_pack("{s:s, s:s, s:o, s:s?}", "event", "listening", "peer",
-                           tern_peer_id_text(&id, peer), "addrs", addrs, "page",
-                           has_page ? page : NULL));
+    if (json_equal(addrs, r->addrs)) {
+        json_decref(addrs);
         return;
     }
-    printf("peer %s\n", tern_peer_id_text(&id, peer));
+    json_decref(r->addrs);
+    r->addrs = addrs;
+    tern_node_peer_id(r->node, &id);
+    bool has_page = tern_node_page(r->node, page, sizeof page);
+    if (r->o->json) {
+        run_emit(r, json_pack("{s:s, s:s, s:O, s:s?}", "event", "listening", "peer",
+                              tern_peer_id_text(&id, peer), "addrs", addrs, "page",
+                              has_page ? page : NULL));
+        return;
+    }
+    app_say("peer %s", tern_peer_id_text(&id, peer));
     for (size_t i = 0; i < json_array_size(addrs); i++) {
-        printf("listening on %s\n", json_string_value(json_array_get(addrs, i)));
+        app_say("listening on %s", json_string_value(json_array_get(addrs, i)));
     }
     if (has_page) {
-        printf("page at %s\n", page);
+        app_say("page at %s", page);
     }
-    fflush(stdout);
-    json_decref(addrs);
+    run_check_output(r);
+}
+
+/* Interfaces come and go. */
+static void look_again(void *arg)
+{
+    run_command *r = arg;
+    say_listening(r);
+    tern_node_after(r->node, LOOK_MS, look_again, r);
 }
 
 static void say_conn(run_command *r, const char *event, const tern_conn *conn,
@@ -47,17 +74,17 @@ static void say_conn(run_command *r, const char *event, const tern_conn *conn,
         json_t *o = json_pack("{s:s}", "event", event);
         app_add_facts(o, f);
         if (why != NULL) {
-            json_object_set_new(o, "reason", json_string(why->text));
+            json_object_set_new(o, "reason", app_text(why->text));
         }
-        app_emit(o);
+        run_emit(r, o);
         return;
     }
     char peer[TERN_PEER_ID_TEXT];
     app_peer_text(f, peer);
-    printf("%s %s %s %s (%s, %s, %s)%s%s\n", event, f->inbound ? "from" : "to", peer,
-           tern_multiaddr_text(f->remote), f->transport, f->security, f->muxer,
-           why != NULL ? ": " : "", why != NULL ? why->text : "");
-    fflush(stdout);
+    app_say("%s %s %s %s (%s, %s, %s)%s%s", event, f->inbound ? "from" : "to", peer,
+            tern_multiaddr_text(f->remote), f->transport, f->security, f->muxer,
+            why != NULL ? ": " : "", why != NULL ? why->text : "");
+    run_check_output(r);
 }
 
 static void on_connected(void *owner, tern_node *node, tern_conn *conn)
@@ -86,16 +113,14 @@ static void on_identified(void *owner, tern_node *node, tern_conn *conn,
         add_address(addrs, tern_multiaddr_text(what->addrs[i]));
     }
     json_t *o = json_pack("{s:s}", "event", "identified");
-    json_t *agent = app_strings(&what->agent, 1);
     app_add_peer(o, "peer", &f->peer);
-    json_object_set(o, "agent", json_array_get(agent, 0));
-    json_decref(agent);
+    json_object_set_new(o, "agent", app_text(what->agent));
     json_object_set_new(o, "protocols", app_strings(what->protocols, what->protocol_count));
     json_object_set_new(o, "addrs", addrs);
     json_object_set_new(o, "observed",
-                        what->observed != NULL ? json_string(tern_multiaddr_text(what->observed))
+                        what->observed != NULL ? app_text(tern_multiaddr_text(what->observed))
                                                : json_null());
-    app_emit(o);
+    run_emit(r, o);
 }
 
 static void on_signal(void *arg, int signal)
@@ -123,12 +148,13 @@ static void share_port(const app_list *listen, char bound[][ADDR_MAX], size_t i,
     if (zero == NULL || (zero[6] != '\0' && zero[6] != '/')) {
         return;
     }
-    size_t front = (size_t)(zero - text) + 5;
+    size_t front = (size_t)(zero - text) + strlen("/tcp/");
     for (size_t k = 0; k < i; k++) {
         const char *other = listen->items[k];
         if (strncmp(other, text, front) == 0 && other[front] == '0' &&
             (other[front + 1] == '\0' || other[front + 1] == '/')) {
-            long port = strtol(bound[k] + front, NULL, 10);
+            const char *tcp = strstr(bound[k], "/tcp/"); /* the ip before it may be written anew */
+            long port = tcp != NULL ? strtol(tcp + strlen("/tcp/"), NULL, 10) : 0;
             snprintf(out, ADDR_MAX, "%.*s%ld%s", (int)front, text, port, zero + 6);
             return;
         }
@@ -144,8 +170,7 @@ static int listen_all(run_command *r, const app_list *listen)
         share_port(listen, bound, i, text);
         int code = tern_node_listen(r->node, text, bound[i], ADDR_MAX, &error);
         if (code != 0) {
-            app_say_error(listen->items[i], &error);
-            return code == TERN_E_MALFORMED || code == TERN_E_UNSUPPORTED ? APP_USAGE : APP_FAILED;
+            return app_address_error(listen->items[i], &error);
         }
     }
     return APP_OK;
@@ -172,33 +197,23 @@ static int listen_default(run_command *r)
     } more[] = {{"/ip4/0.0.0.0", "/ws"}, {"/ip6/::", ""}, {"/ip6/::", "/ws"}};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
         snprintf(text, sizeof text, "%s/tcp/%ld%s", more[i].front, port, more[i].back);
-        if (tern_node_listen(r->node, text, NULL, 0, &error) != 0 && i == 0) {
+        code = tern_node_listen(r->node, text, NULL, 0, &error);
+        if (code != 0 && (i == 0 || code == TERN_E_ADDRINUSE)) {
             app_say_error(text, &error);
+        }
+        if (code != 0 && i == 0) {
             return APP_FAILED;
         }
     }
     return APP_OK;
 }
 
-static void bootstrapped(void *owner, tern_conn *conn, const tern_error *error,
-                         const tern_dial_report *reports, size_t report_count)
-{
-    run_command *r = owner;
-    (void)reports;
-    (void)report_count;
-    if (conn == NULL && error->code != TERN_E_CANCELLED) {
-        run_say_error(r, "bootstrap", error->text);
-    }
-}
-
 static int bootstrap(run_command *r)
 {
     for (size_t i = 0; i < r->o->bootstrap.count; i++) {
         tern_error error;
-        if (tern_node_dial(r->node, &r->o->bootstrap.items[i], 1, 0, false, bootstrapped, r,
-                           &error) != 0) {
-            app_say_error(r->o->bootstrap.items[i], &error);
-            return APP_USAGE;
+        if (run_dial(r, "bootstrap", r->o->bootstrap.items[i], &error) != 0) {
+            return app_address_error(r->o->bootstrap.items[i], &error);
         }
     }
     return APP_OK;
@@ -239,7 +254,8 @@ static int make_node(run_command *r)
 {
     static const tern_node_events events = {.on_connected = on_connected,
                                             .on_disconnected = on_disconnected,
-                                            .on_identified = on_identified};
+                                            .on_identified = on_identified,
+                                            .on_stopped = app_on_stopped};
     char folder[2048];
     tern_options options;
     tern_error error;
@@ -252,8 +268,8 @@ static int make_node(run_command *r)
     options.metrics_public = r->o->metrics_public;
     options.page = page_folder(r->o, folder, sizeof folder);
     if (r->o->page && options.page == NULL) {
-        fprintf(stderr, "tern: there is no page: its files were not built ('make run' does it when "
-                        "npm is there)\n");
+        app_error(
+            "there is no page: its files were not built ('make run' does it when npm is there)");
     }
     int code = tern_node_new(&options, &r->node, &error);
     tern_key_unref(key);
@@ -269,10 +285,24 @@ static int announce_all(run_command *r)
     for (size_t i = 0; i < r->o->announce.count; i++) {
         tern_error error;
         if (tern_node_announce(r->node, r->o->announce.items[i], &error) != 0) {
-            app_say_error(r->o->announce.items[i], &error);
-            return APP_USAGE;
+            return app_address_error(r->o->announce.items[i], &error);
         }
     }
+    return APP_OK;
+}
+
+/* Until told to stop. */
+static int serve(run_command *r)
+{
+    const app_options *o = r->o;
+    if (tern_node_on_signal(r->node, on_signal, r) != 0 ||
+        (o->json && tern_node_on_stdin(r->node, run_on_line, r) != 0) ||
+        (o->duration > 0 && tern_node_after(r->node, app_ms(o->duration), on_duration, r) != 0)) {
+        app_error("the system gives no signals, standard input or memory to wait for");
+        return APP_FAILED;
+    }
+    look_again(r);
+    tern_node_run(r->node);
     return APP_OK;
 }
 
@@ -290,20 +320,17 @@ int app_run(app_options *o)
     if (status == APP_OK) {
         status = announce_all(&r);
     }
+    if (status == APP_OK && o->perf && tern_node_serve_perf(r.node) != 0) {
+        app_error("perf cannot be served");
+        status = APP_FAILED;
+    }
     if (status == APP_OK) {
         status = bootstrap(&r);
     }
     if (status == APP_OK) {
-        say_listening(&r);
-        tern_node_on_signal(r.node, on_signal, &r);
-        if (o->json) {
-            tern_node_on_stdin(r.node, run_on_line, &r);
-        }
-        if (o->duration > 0) {
-            tern_node_after(r.node, (uint32_t)(o->duration * 1000), on_duration, &r);
-        }
-        tern_node_run(r.node);
+        status = serve(&r);
     }
     tern_node_free(r.node);
+    json_decref(r.addrs);
     return status;
 }

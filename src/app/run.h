@@ -7,11 +7,21 @@
 typedef struct run_command {
     app_options *o;
     tern_node *node;
+    json_t *addrs; /* as last shown */
+    bool stopping; /* a command said so */
 } run_command;
 
 /* A line of standard input: one JSON command. */
 void run_on_line(void *arg, char *line, size_t n);
+/* A JSON line; takes the reference. */
+void run_emit(run_command *r, json_t *event);
+/* Nobody reads our output any more: stops the node. */
+void run_check_output(run_command *r);
 /* An error event (with --json), or a line on stderr. */
-void run_say_error(run_command *r, const char *where, const char *message);
+void run_say_error(run_command *r, const char *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Dials an address; `where` (a static string) tells in the error event what for. 0, or an error at
+ * once. */
+int run_dial(run_command *r, const char *where, const char *addr, tern_error *reterr);
 
 #endif

@@ -36,6 +36,13 @@
     X(noise_wrong_peer, "Noise handshakes with another peer than expected")                        \
     X(noise_too_large, "Noise handshake messages beyond their limit")                              \
     X(noise_truncated, "Noise connections that ended inside a message")                            \
+    X(tls_malformed, "TLS handshakes and records that break the rules or have nothing in common")  \
+    X(tls_decrypt, "TLS records and Finished messages that do not decrypt or verify")              \
+    X(tls_bad_certificate, "TLS certificates that are malformed, not valid now, or no libp2p's")   \
+    X(tls_bad_signature, "TLS certificates or handshakes whose signature does not verify")         \
+    X(tls_wrong_peer, "TLS handshakes with another peer than expected")                            \
+    X(tls_refused, "TLS connections that the peer ended with an alert")                            \
+    X(tls_truncated, "TLS connections that ended inside a record or the handshake")                \
     X(yamux_bad_version, "yamux frames of an unknown version")                                     \
     X(yamux_bad_type, "yamux frames of an unknown type")                                           \
     X(yamux_bad_flags, "yamux frames with flags that the state forbids")                           \
@@ -44,6 +51,9 @@
     X(yamux_flood, "yamux sessions ended by floods of pings, resets or opens")                     \
     X(yamux_goaway_in, "yamux sessions that the peer ended with an error code")                    \
     X(mplex_malformed, "mplex frames that do not parse")                                           \
+    X(mplex_too_large, "mplex frames of more than 1 MiB")                                          \
+    X(mplex_bad_stream, "mplex opens of a stream that is open")                                    \
+    X(mplex_flood, "mplex sessions ended by floods of resets, opens or empty frames")              \
     X(mplex_overflow, "mplex streams reset because they were not read")                            \
     X(http_malformed, "HTTP requests that do not parse")                                           \
     X(http_too_large, "HTTP requests with a head beyond its limit")                                \
@@ -59,6 +69,8 @@
     X(identify_timeout, "Identify exchanges not finished in time")                                 \
     X(ping_wrong, "Ping answers that differ from what was sent")                                   \
     X(ping_timeout, "Pings without an answer in time")                                             \
+    X(perf_malformed, "Perf requests that end within their head")                                  \
+    X(perf_timeout, "Perf streams on which no byte moved for 30 seconds")                          \
     X(allocation_failures, "Connections or streams lost to a failed allocation")
 
 typedef struct tern_counters {

@@ -1,5 +1,10 @@
 /* The muxer contract: a conn out of a secured stream. Two steps like security (core/secure.h): the
- * conn can open streams and write at once; attach lets it read when the negotiation is done. */
+ * conn can open streams and write at once; attach lets it read when the negotiation is done.
+ *
+ * Until then the negotiation owns the lower stream's events: the conn may write, end or reset it,
+ * but neither take nor drop it, and must not be gone. Exactly one of attach and abandon follows,
+ * also when the conn was closed meanwhile (a conn that cannot wait resets the lower stream: abandon
+ * is the answer). */
 #ifndef TERN_CORE_MUX_H
 #define TERN_CORE_MUX_H
 
@@ -14,8 +19,8 @@ typedef struct tern_mux {
     tern_conn *(*make)(tern_net *net, tern_stream *lower, bool client,
                        const tern_conn_facts *facts);
     void (*attach)(tern_conn *conn);
-    /* The lower stream died before attach: ends the conn with this reason and forgets the stream at
-     * once. */
+    /* The lower stream died before attach: ends the conn with this reason (or the one that it had
+     * already) and forgets the stream at once. */
     void (*abandon)(tern_conn *conn, const tern_error *why);
 } tern_mux;
 

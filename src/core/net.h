@@ -90,6 +90,7 @@ struct tern_net {
     tern_deferred sockets_gone; /* queued when the last of them goes; fn NULL = nobody waits */
     uint64_t conn_ids;          /* the last one given */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
+    struct tern_tls_identity *tls;     /* made by secure/tls, freed by the host */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;
      * the callee takes the stream and answers. NULL answers 404. */

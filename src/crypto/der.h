@@ -1,12 +1,19 @@
-/* DER (X.690), as far as keys need it: a cursor that takes one element after the other. Definite
- * and minimal lengths that fit the bytes at hand, one-byte tags, no recursion, no allocation: what
- * a peer sent is checked here before OpenSSL sees a number of it. */
+/* DER (X.690), as far as keys and certificates need it: a cursor that takes one element after the
+ * other. Definite and minimal lengths that fit the bytes at hand, one-byte tags, no recursion, no
+ * allocation: what a peer sent is checked here before OpenSSL sees a number of it. */
 #ifndef TERN_CRYPTO_DER_H
 #define TERN_CRYPTO_DER_H
 
 #include "base/bytes.h"
 
-enum { TERN_DER_INTEGER = 0x02, TERN_DER_BIT_STRING = 0x03, TERN_DER_SEQUENCE = 0x30 };
+enum {
+    TERN_DER_BOOLEAN = 0x01,
+    TERN_DER_INTEGER = 0x02,
+    TERN_DER_BIT_STRING = 0x03,
+    TERN_DER_OCTET_STRING = 0x04,
+    TERN_DER_OID = 0x06,
+    TERN_DER_SEQUENCE = 0x30
+};
 
 /* Takes the element at the start of *in, which must have this tag, and steps over it; *ret_body is
  * its content. False, with *in as it was, when it is malformed or has another tag. */

@@ -70,6 +70,38 @@ static void aead_rfc8439(void **state)
     tern_aead_free(c.aead);
 }
 
+/* Long messages, cut into spans at every kind of place: the same bytes as in one piece, and as one
+ * call of OpenSSL would make them (its tag for these 5000 bytes). */
+static void aead_spans_of_long_messages(void **state)
+{
+    enum { N = 5000 };
+    (void)state;
+    struct aead_case c;
+    static uint8_t text[N], whole[N + TERN_AEAD_TAG], out[N + TERN_AEAD_TAG];
+    static const size_t steps[] = {1, 3, 12, 64, 511, 1023, 1024, 1025, 2048, 4999};
+    aead_setup(&c);
+    for (size_t i = 0; i < N; i++) {
+        text[i] = (uint8_t)(i * 7 + i / 256);
+    }
+    assert_int_equal(tern_aead_seal(c.aead, c.nonce, c.ad, &(tern_span){text, N}, 1, whole), 0);
+    expect_hex(whole + N, TERN_AEAD_TAG, "c51f73ca2a59f85f646c9f91c88e03b4");
+    for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+        tern_span v[N];
+        unsigned n = 0;
+        for (size_t at = 0; at < N; at += v[n++].len) {
+            size_t len = (n & 1) != 0 ? 12 : steps[k];
+            v[n] = (tern_span){text + at, len < N - at ? len : N - at};
+        }
+        assert_int_equal(tern_aead_seal(c.aead, c.nonce, c.ad, v, n, out), 0);
+        assert_memory_equal(out, whole, sizeof whole);
+        assert_int_equal(tern_aead_open(c.aead, c.nonce, c.ad, out, sizeof out), 0);
+        assert_memory_equal(out, text, N);
+        assert_int_equal(tern_aead_seal(c.aead, c.nonce, c.ad, &(tern_span){out, N}, 1, out), 0);
+        assert_memory_equal(out, whole, sizeof whole);
+    }
+    tern_aead_free(c.aead);
+}
+
 /* "ping" under nonce 0, from the libp2p Noise exchange of two fixed identities. */
 static void aead_noise_transport(void **state)
 {
@@ -304,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aead_rfc8439),
+        cmocka_unit_test(aead_spans_of_long_messages),
         cmocka_unit_test(aead_noise_transport),
         cmocka_unit_test(aead_refuses_changes),
         cmocka_unit_test(aead_sizes),

@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "host/host.h"
 
-enum { FILES_MAX = 16, FILE_SIZE_MAX = 8 << 20 };
+enum { FILES_MAX = 16, FILE_SIZE_MAX = 8 << 20, ANSWERS_MAX = 64 };
+#define ANSWER_TIME (60 * TERN_SEC) /* for a peer to read an answer and close */
 
 typedef struct page_file {
     const char *path, *name, *type; /* as asked for, in the folder, its content type */
@@ -93,20 +94,41 @@ void tern_page_free(tern_page *page)
 
 /* ---- answers ---- */
 
+/* An answer under way. It is over when the peer has read it and closed, or at its deadline: a peer
+ * that reads slowly, or not at all, holds one of ANSWERS_MAX places for ANSWER_TIME. */
 typedef struct answer {
+    tern_node *node;
     tern_stream *s;
-    tern_buf rest; /* what the stream has not taken yet */
+    tern_buf own;   /* the head, and a body that was made for this answer */
+    tern_span body; /* what is left of a file of the page: lent */
+    tern_timer deadline;
 } answer;
+
+static void forget(answer *a)
+{
+    a->node->answers--;
+    tern_timer_stop(&a->deadline);
+    tern_buf_free(&a->own);
+    tern_free(a);
+}
+
+static void on_deadline(tern_timer *timer)
+{
+    answer *a = TERN_CONTAINER(timer, answer, deadline);
+    tern_node_net(a->node)->counters.http_timeout++;
+    tern_stream_reset(a->s, 0); /* on_closed follows */
+}
 
 static void send_rest(answer *a)
 {
-    size_t n = tern_stream_write(a->s, tern_buf_data(&a->rest), tern_buf_len(&a->rest));
-    tern_buf_consume(&a->rest, n);
-    if (tern_buf_len(&a->rest) == 0) {
-        tern_stream *s = a->s;
-        tern_buf_free(&a->rest);
-        tern_free(a);
-        tern_stream_drop(s); /* flushes, ends, lingers */
+    tern_span v[2] = {{tern_buf_data(&a->own), tern_buf_len(&a->own)}, a->body};
+    size_t n = tern_stream_writev(a->s, v, 2);
+    size_t own = n < v[0].len ? n : v[0].len;
+    tern_buf_consume(&a->own, own);
+    a->body.data += n - own;
+    a->body.len -= n - own;
+    if (tern_buf_len(&a->own) + a->body.len == 0) {
+        tern_stream_end(a->s);
     }
 }
 
@@ -118,93 +140,123 @@ static void on_room(void *owner, tern_stream *s)
 
 static void on_closed(void *owner, tern_stream *s, const tern_error *why)
 {
-    answer *a = owner;
     (void)s;
     (void)why;
-    tern_buf_free(&a->rest);
-    tern_free(a);
+    forget(owner);
 }
 
 static const tern_stream_events answer_events = {.on_room = on_room, .on_closed = on_closed};
 
-static void respond(tern_stream *s, bool head_only, const char *status, const char *type,
-                    const void *body, size_t n)
+static int put_head(tern_buf *out, const char *status, const char *type, size_t n)
 {
-    answer *a = tern_calloc(1, sizeof *a);
+    return tern_buf_printf(out,
+                           "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                           "Connection: close\r\nCache-Control: no-cache\r\n"
+                           "X-Content-Type-Options: nosniff\r\n"
+                           "Cross-Origin-Opener-Policy: same-origin\r\n"
+                           "Cross-Origin-Embedder-Policy: require-corp\r\n\r\n",
+                           status, type, n);
+}
+
+/* What a request is about to be answered with. */
+typedef struct request {
+    tern_node *node;
+    tern_stream *s;
+    bool head_only;
+} request;
+
+/* `own` is taken over, `body` is lent for as long as the node lives. */
+static void respond(const request *r, const char *status, const char *type, tern_buf *own,
+                    tern_span body)
+{
+    tern_counters *count = &tern_node_net(r->node)->counters;
+    answer *a = r->node->answers < ANSWERS_MAX ? tern_calloc(1, sizeof *a) : NULL;
     if (a == NULL) {
-        tern_stream_reset(s, 0);
-        tern_stream_drop(s);
+        count->accept_limit += r->node->answers >= ANSWERS_MAX;
+        count->allocation_failures += r->node->answers < ANSWERS_MAX;
+        tern_buf_free(own);
+        tern_stream_reset(r->s, 0);
+        tern_stream_drop(r->s);
         return;
     }
-    a->s = s;
-    tern_buf_init(&a->rest, 0);
-    tern_buf_printf(&a->rest,
-                    "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                    "Connection: close\r\nCache-Control: no-cache\r\n"
-                    "X-Content-Type-Options: nosniff\r\n"
-                    "Cross-Origin-Opener-Policy: same-origin\r\n"
-                    "Cross-Origin-Embedder-Policy: require-corp\r\n\r\n",
-                    status, type, n);
-    if (!head_only) {
-        tern_buf_append(&a->rest, body, n);
+    tern_loop *loop = r->node->loop;
+    r->node->answers++;
+    a->node = r->node;
+    a->s = r->s;
+    tern_buf_init(&a->own, 0);
+    int code = put_head(&a->own, status, type, tern_buf_len(own) + body.len);
+    if (code == 0 && !r->head_only) {
+        code = tern_buf_append(&a->own, tern_buf_data(own), tern_buf_len(own));
+        a->body = body;
     }
-    tern_stream_take(s, &answer_events, a);
-    send_rest(a);
+    tern_buf_free(own);
+    tern_timer_start(loop, &a->deadline, tern_loop_now(loop) + ANSWER_TIME, on_deadline);
+    tern_stream_take(r->s, &answer_events, a);
+    if (code == 0) {
+        send_rest(a);
+    } else {
+        count->allocation_failures++;
+        tern_stream_reset(r->s, 0);
+    }
 }
 
-static void respond_text(tern_stream *s, bool head_only, const char *status, const char *text)
+static void respond_text(const request *r, const char *status, const char *text)
 {
-    respond(s, head_only, status, "text/plain; charset=utf-8", text, strlen(text));
+    tern_buf none;
+    tern_buf_init(&none, 0);
+    respond(r, status, "text/plain; charset=utf-8", &none,
+            (tern_span){(const uint8_t *)text, strlen(text)});
 }
 
-static void respond_made(tern_stream *s, bool head_only, tern_node *node, const char *type,
+static void respond_made(const request *r, const char *type,
                          int (*make)(tern_node *node, tern_buf *out))
 {
     tern_buf out;
     tern_buf_init(&out, 0);
-    if (make(node, &out) == 0) {
-        respond(s, head_only, "200 OK", type, tern_buf_data(&out), tern_buf_len(&out));
+    if (make(r->node, &out) == 0) {
+        respond(r, "200 OK", type, &out, (tern_span){NULL, 0});
     } else {
-        respond_text(s, head_only, "503 Service Unavailable", "out of memory\n");
+        tern_buf_free(&out);
+        respond_text(r, "503 Service Unavailable", "out of memory\n");
     }
-    tern_buf_free(&out);
 }
 
 void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
                     const tern_endpoint *remote)
 {
     tern_node *node = tern_node_of(net);
+    request r = {node, s, tern_span_is(head->method, "HEAD")};
     tern_span path = head->target;
     const uint8_t *query = memchr(path.data, '?', path.len);
-    bool head_only = tern_span_is(head->method, "HEAD");
     bool may_measure = node->options.metrics_public ||
                        (node->options.metrics && tern_endpoint_is_loopback(remote));
     if (query != NULL) {
         path.len = (size_t)(query - path.data);
     }
-    if (!head_only && !tern_span_is(head->method, "GET")) {
-        respond_text(s, false, "405 Method Not Allowed\r\nAllow: GET, HEAD", "GET only\n");
+    if (!r.head_only && !tern_span_is(head->method, "GET")) {
+        respond_text(&r, "405 Method Not Allowed\r\nAllow: GET, HEAD", "GET only\n");
         return;
     }
     if (tern_span_is(path, "/healthz")) {
-        respond_text(s, head_only, "200 OK", "ok\n");
+        respond_text(&r, "200 OK", "ok\n");
         return;
     }
     if (tern_span_is(path, "/metrics") && may_measure) {
-        respond_made(s, head_only, node, "text/plain; version=0.0.4; charset=utf-8",
-                     tern_node_metrics_text);
+        respond_made(&r, "text/plain; version=0.0.4; charset=utf-8", tern_node_metrics_text);
         return;
     }
     if (tern_span_is(path, "/node.json") && node->page != NULL) {
-        respond_made(s, head_only, node, "application/json", tern_node_json);
+        respond_made(&r, "application/json", tern_node_json);
         return;
     }
     for (size_t i = 0; node->page != NULL && i < node->page->count; i++) {
         const page_file *f = &node->page->files[i];
         if (tern_span_is(path, f->path)) {
-            respond(s, head_only, "200 OK", f->type, f->bytes, f->len);
+            tern_buf none;
+            tern_buf_init(&none, 0);
+            respond(&r, "200 OK", f->type, &none, (tern_span){f->bytes, f->len});
             return;
         }
     }
-    respond_text(s, head_only, "404 Not Found", "nothing here\n");
+    respond_text(&r, "404 Not Found", "nothing here\n");
 }

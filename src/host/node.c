@@ -5,10 +5,13 @@
 #include "host/parts.h"
 #include "loop/uv.h"
 #include "secure/noise.h"
+#include "secure/tls.h"
 
 #ifndef TERN_VERSION
 #define TERN_VERSION "0"
 #endif
+
+#define AWAKE_TIME (3600 * TERN_SEC) /* any time will do */
 
 typedef struct node_timer {
     tern_list link;
@@ -67,7 +70,9 @@ static void on_connected(void *owner, tern_conn *conn)
     if (node->options.events != NULL && node->options.events->on_connected != NULL) {
         node->options.events->on_connected(node->options.owner, node, conn);
     }
-    tern_identify_ask(node->identify, conn);
+    if (!node->options.no_identify) {
+        tern_identify_ask(node->identify, conn);
+    }
 }
 
 static void on_disconnected(void *owner, tern_conn *conn, const tern_error *why)
@@ -113,6 +118,11 @@ static void free_timers(tern_node *node)
     }
 }
 
+static void stop_loop(void *arg)
+{
+    tern_loop_stop(arg);
+}
+
 static void on_stopped(void *owner)
 {
     tern_node *node = owner;
@@ -123,7 +133,10 @@ static void on_stopped(void *owner)
     if (node->own_loop) {
         tern_loop_on_signal(node->loop, NULL, NULL);
         tern_loop_on_stdin(node->loop, NULL, NULL);
-        tern_loop_stop(node->loop);
+        /* Behind the calls of other threads that were accepted: they are answered. */
+        if (tern_loop_post(node->loop, stop_loop, node->loop) != 0) {
+            tern_loop_stop(node->loop);
+        }
     }
     if (node->options.events != NULL && node->options.events->on_stopped != NULL) {
         node->options.events->on_stopped(node->options.owner, node);
@@ -219,7 +232,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     if (node->page_folder != NULL) {
         code = tern_page_load(node->page_folder, &node->page, reterr);
     }
-    if (node->page != NULL || node->options.metrics) {
+    if (node->page != NULL || node->options.metrics || node->options.metrics_public) {
         net->http = tern_node_http;
     }
     return code;
@@ -236,8 +249,8 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
     node->loop = loop;
     node->foreign = true;
     pthread_mutex_init(&node->lock, NULL);
-    tern_list *lists[] = {&node->pingers, &node->handlers, &node->dials, &node->timers,
-                          &node->sync};
+    tern_list *lists[] = {&node->pingers, &node->handlers, &node->dials,
+                          &node->timers,  &node->sync,     &node->pipes};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         tern_list_init(lists[i]);
     }
@@ -253,6 +266,9 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
     tern_key *key = tern_key_ref(o->key);
     if (code == 0 && key == NULL) {
         code = tern_key_generate(TERN_KEY_ED25519, &key);
+        if (code != 0) {
+            tern_fail(reterr, code, "host", "no key can be made: %s", tern_code_text(code));
+        }
     }
     if (code == 0) {
         code = choose_parts(node, reterr);
@@ -274,7 +290,14 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
 int tern_node_new(const tern_options *options, tern_node **ret, tern_error *reterr)
 {
     tern_loop *loop = NULL;
-    struct uv_loop_s *uv = options != NULL ? options->uv_loop : NULL;
+    tern_options o;
+    copy_options(&o, options);
+    struct uv_loop_s *uv = o.uv_loop;
+    if (o.beside != NULL) {
+        return uv == NULL ? tern_node_new_on(o.beside->loop, options, ret, reterr)
+                          : tern_fail(reterr, TERN_E_INVALID, "host",
+                                      "beside and uv_loop are two ways to say where a node lives");
+    }
     int code = tern_loop_new_uv(uv, &loop);
     if (code != 0) {
         return tern_fail(reterr, code, "host", "no event loop: %s", tern_code_text(code));
@@ -291,12 +314,22 @@ int tern_node_new(const tern_options *options, tern_node **ret, tern_error *rete
 
 /* ---- run and stop ---- */
 
+/* A loop ends when it has nothing to wait for, but a node without listeners and connections waits
+ * for the calls of other threads, tern_node_stop among them. */
+static void stay_awake(tern_timer *timer)
+{
+    tern_node *node = TERN_CONTAINER(timer, tern_node, awake);
+    tern_timer_start(node->loop, timer, tern_loop_now(node->loop) + AWAKE_TIME, stay_awake);
+}
+
 int tern_node_run(tern_node *node)
 {
     if (!node->own_loop || node->stopped) {
         return TERN_E_STATE;
     }
+    stay_awake(&node->awake);
     tern_loop_run(node->loop);
+    tern_timer_stop(&node->awake);
     return 0;
 }
 
@@ -349,6 +382,7 @@ void tern_node_free(tern_node *node)
     tern_identify_free(node->identify);
     if (node->swarm != NULL) {
         tern_noise_identity_free(tern_node_net(node)->noise);
+        tern_tls_identity_free(tern_node_net(node)->tls);
     }
     tern_swarm_free(node->swarm);
     tern_page_free(node->page);
@@ -367,10 +401,10 @@ void tern_node_free(tern_node *node)
 
 int tern_node_post(tern_node *node, void (*fn)(void *arg), void *arg)
 {
-    pthread_mutex_lock(&node->lock);
-    bool stopped = node->stopped;
+    pthread_mutex_lock(&node->lock); /* held: what is accepted comes before the loop's end */
+    int code = node->stopped ? TERN_E_STATE : tern_loop_post(node->loop, fn, arg);
     pthread_mutex_unlock(&node->lock);
-    return stopped ? TERN_E_STATE : tern_loop_post(node->loop, fn, arg);
+    return code;
 }
 
 static void on_timer(tern_timer *timer)

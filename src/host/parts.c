@@ -2,26 +2,32 @@
  * line here. */
 #include "host/parts.h"
 
+#include "mux/mplex.h"
 #include "mux/yamux.h"
 #include "proto/identify.h"
+#include "proto/perf.h"
 #include "proto/ping.h"
 #include "secure/noise.h"
+#include "secure/tls.h"
 #include "transport/tcp.h"
 #include "transport/ws.h"
 
 const tern_transport *const tern_parts_transports[] = {&tern_ws_transport, &tern_tcp_transport,
                                                        NULL};
-const tern_secure *const tern_parts_secures[] = {&tern_noise, NULL};
-const tern_mux *const tern_parts_muxes[] = {&tern_yamux, NULL};
+const tern_secure *const tern_parts_secures[] = {&tern_noise, &tern_tls, NULL};
+const tern_mux *const tern_parts_muxes[] = {&tern_yamux, &tern_mplex, NULL};
 
 static const tern_feature features[] = {
     {"transport", "tcp", "/ip4|ip6|dns*/…/tcp/PORT", true, true},
     {"transport", "ws", "/ip4|ip6|dns*/…/tcp/PORT/ws", true, true},
     {"security", "noise", "/noise", true, true},
+    {"security", "tls", "/tls/1.0.0", true, true},
     {"muxer", "yamux", "/yamux/1.0.0", true, true},
+    {"muxer", "mplex", "/mplex/6.7.0", true, true},
     {"protocol", "identify", TERN_IDENTIFY_ID, true, true},
     {"protocol", "identify push", TERN_IDENTIFY_PUSH_ID, true, true},
     {"protocol", "ping", TERN_PING_ID, true, true},
+    {"protocol", "perf", TERN_PERF_ID, true, true},
     {"key", "ed25519", "", true, true},
     {"key", "secp256k1", "", true, true},
     {"key", "ecdsa", "P-256", true, true},

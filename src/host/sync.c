@@ -164,8 +164,9 @@ int tern_sync_ping(tern_node *node, const tern_peer_id *peer, uint64_t *ret_rtt,
 /* ---- pipes ---- */
 
 struct tern_pipe {
-    tern_node *node;
-    tern_stream *s; /* the loop's; NULL once it is gone */
+    tern_list link;  /* in node->pipes */
+    tern_node *node; /* NULL once it is freed: only what has come can be read */
+    tern_stream *s;  /* the loop's; NULL once it is gone */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     tern_buf in, out; /* between the threads, at most PIPE_BUFFER each */
@@ -183,16 +184,25 @@ static tern_pipe *pipe_new(tern_node *node)
     tern_pipe *p = tern_calloc(1, sizeof *p);
     if (p != NULL) {
         p->node = node;
+        tern_list_init(&p->link);
         tern_buf_init(&p->in, PIPE_BUFFER);
         tern_buf_init(&p->out, PIPE_BUFFER);
         pthread_mutex_init(&p->lock, NULL);
         pthread_cond_init(&p->changed, NULL);
+        pthread_mutex_lock(&node->lock);
+        tern_list_push(&node->pipes, &p->link);
+        pthread_mutex_unlock(&node->lock);
     }
     return p;
 }
 
 static void pipe_delete(tern_pipe *p)
 {
+    if (p->node != NULL) {
+        pthread_mutex_lock(&p->node->lock);
+        tern_list_remove(&p->link);
+        pthread_mutex_unlock(&p->node->lock);
+    }
     tern_buf_free(&p->in);
     tern_buf_free(&p->out);
     pthread_mutex_destroy(&p->lock);
@@ -349,7 +359,7 @@ static void pump_here(void *arg)
 
 static void post_pump(tern_pipe *p)
 {
-    if (!p->posted) {
+    if (!p->posted && p->node != NULL) {
         p->posted = tern_node_post(p->node, pump_here, p) == 0;
     }
 }
@@ -568,5 +578,8 @@ void tern_node_free_sync(tern_node *node)
     tern_list *l;
     while ((l = tern_list_pop(&node->sync)) != NULL) {
         free_service(TERN_CONTAINER(l, service, link));
+    }
+    while ((l = tern_list_pop(&node->pipes)) != NULL) { /* their owners free them later */
+        TERN_CONTAINER(l, tern_pipe, link)->node = NULL;
     }
 }

@@ -21,8 +21,8 @@ typedef struct tern_sched {
     tern_timer *starved; /* armed without memory for the heap: due at once */
 } tern_sched;
 
-/* Rounds that a backend runs the deferred calls for in one go; calls that queue each other without end
- * let the sockets have their turn after that. */
+/* Rounds that a backend runs the deferred calls for in one go; calls that queue each other without
+ * end let the sockets have their turn after that. */
 enum { TERN_SCHED_ROUNDS = 32 };
 
 void tern_sched_init(tern_sched *sched, uint64_t now);

@@ -28,9 +28,9 @@ void tern_loop_random(tern_loop *loop, void *out, size_t n);
 
 /* A timer, embedded in its user. Zero-initialise before first use. */
 typedef struct tern_timer {
-    uint64_t at;  /* absolute; valid while armed */
-    size_t place; /* position in the heap + 1; 0 = not armed */
-    uint64_t order;   /* of arming: equal deadlines fire in it */
+    uint64_t at;             /* absolute; valid while armed */
+    size_t place;            /* position in the heap + 1; 0 = not armed */
+    uint64_t order;          /* of arming: equal deadlines fire in it */
     struct tern_timer *next; /* among those that found no memory */
     tern_loop *loop;
     void (*fn)(struct tern_timer *timer);

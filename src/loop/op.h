@@ -26,9 +26,9 @@ typedef struct tern_op {
 
 void tern_op_init(tern_op *op, tern_loop *loop, uint64_t deadline,
                   void (*done)(tern_op *op, const tern_error *error));
-/* The caller's: stops it; done will not run. The provider's cancel runs if it was running, and also if it
- * had finished but done had not run yet (it releases the results then). Harmless on an idle op or inside
- * done. After it the memory is the caller's again. */
+/* The caller's: stops it; done will not run. The provider's cancel runs if it was running, and also
+ * if it had finished but done had not run yet (it releases the results then). Harmless on an idle
+ * op or inside done. After it the memory is the caller's again. */
 void tern_op_cancel(tern_op *op);
 static inline bool tern_op_running(const tern_op *op)
 {

@@ -22,8 +22,8 @@ void tern_loop_close(tern_loop *loop, void (*closed)(void *arg), void *arg);
  * TERN_E_INVALID, TERN_E_NOMEM, TERN_E_IO. */
 int tern_loop_set_name_servers(tern_loop *loop, const char *list);
 
-/* SIGINT and SIGTERM: fn runs on the loop, each time. One registration; NULL ends it. For programs. It
- * does not keep the loop running by itself. */
+/* SIGINT and SIGTERM: fn runs on the loop, each time. One registration; NULL ends it. For programs.
+ * It does not keep the loop running by itself. */
 int tern_loop_on_signal(tern_loop *loop, void (*fn)(void *arg, int signal), void *arg);
 
 /* Lines on standard input, without the newline, longest 64 KiB (longer ones are cut and reported

@@ -53,8 +53,8 @@ static void finish(yamux_conn *conn, const tern_error *why)
     tern_deferred_cancel(&conn->turn);
     if (conn->lower != NULL && !conn->attached) {
         /* Its owner still negotiates: hears of the reset, and abandons us. */
+        conn->why = conn->ending ? conn->why : *why;
         conn->ending = 1;
-        conn->why = *why;
         tern_stream_reset(conn->lower, 0);
         return;
     }

@@ -21,10 +21,10 @@ typedef struct yamux_conn {
     tern_list blocked;   /* streams that wait for room in the lower stream, first come first */
     tern_list lingering; /* streams done on our side, oldest first */
     tern_list draining; /* streams that both sides ended, with bytes that the owner has not taken */
-    tern_error why;   /* of the end, while it waits for the stream's owner */
-    unsigned ending : 1; /* why is set: ends when the stream's owner lets go */
+    tern_error why;     /* of the end, while it waits for the stream's owner */
+    unsigned ending : 1;   /* why is set: ends when the stream's owner lets go */
     unsigned attached : 1; /* the lower stream's events are ours; before, it is only lent */
-    unsigned over : 1; /* no frame goes in or out any more but what is in core.out */
+    unsigned over : 1;     /* no frame goes in or out any more but what is in core.out */
 } yamux_conn;
 
 typedef struct yamux_stream {

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "mux/pieces.h"
 
 enum {
     FRAMES = 16,            /* in one write below */
@@ -96,48 +97,6 @@ static void block(yamux_stream *s)
 
 /* --- writing --- */
 
-/* What the lower stream did not take of a frame waits in core.out, behind what was there. */
-static void keep_rest(yamux_conn *conn, const tern_span *v, unsigned n, size_t taken)
-{
-    for (unsigned i = 0; i < n; i++) {
-        size_t gone = taken < v[i].len ? taken : v[i].len;
-        taken -= gone;
-        if (tern_buf_append(&conn->core.out, v[i].data + gone, v[i].len - gone) != 0) {
-            conn->core.broken = TERN_E_NOMEM; /* a torn frame: the session cannot go on */
-            yamux_want_turn(conn);
-        }
-    }
-}
-
-/* What the caller of write still wants to send. */
-typedef struct cursor {
-    const tern_span *v;
-    unsigned n;
-    size_t skip; /* bytes of v[0] that are sent */
-} cursor;
-
-/* Adds pieces of n bytes to spans; returns how many bytes, fewer when there is no place for a
- * piece. */
-static size_t add_body(cursor *c, size_t n, tern_span *spans, unsigned *used)
-{
-    size_t body = 0;
-    while (body < n && *used < SPANS) {
-        size_t left = c->v->len - c->skip;
-        size_t part = left < n - body ? left : n - body;
-        if (part > 0) {
-            spans[(*used)++] = (tern_span){c->v->data + c->skip, part};
-        }
-        body += part;
-        c->skip += part;
-        if (part == left && c->n > 1) {
-            c->v++;
-            c->n--;
-            c->skip = 0;
-        }
-    }
-    return body;
-}
-
 /* How much the lower stream takes after what waits already; 0 when that fills it. */
 static size_t room_below(const yamux_conn *conn)
 {
@@ -162,7 +121,7 @@ static size_t frame_size(size_t want, size_t window, size_t room)
 /* Frames of `most` bytes in all, behind what waits in core.out, in one write below. Returns the
  * bytes that went into frames: fewer than `most` when the room, the window or the places for pieces
  * end. *ret_cut: the lower stream is full. */
-static size_t send_frames(yamux_stream *s, cursor *c, size_t most, bool *ret_cut)
+static size_t send_frames(yamux_stream *s, tern_pieces *p, size_t most, bool *ret_cut)
 {
     yamux_conn *conn = s->conn;
     uint8_t headers[FRAMES][TERN_YAMUX_HEADER];
@@ -174,7 +133,8 @@ static size_t send_frames(yamux_stream *s, cursor *c, size_t most, bool *ret_cut
     while (!full && done < most && s->y.send_window > 0 && frames < FRAMES && used + 2 <= SPANS) {
         uint8_t *header = headers[frames++];
         spans[used++] = (tern_span){header, TERN_YAMUX_HEADER};
-        size_t body = add_body(c, frame_size(most - done, s->y.send_window, room), spans, &used);
+        size_t size = frame_size(most - done, s->y.send_window, room);
+        size_t body = tern_pieces_take(p, size, spans, SPANS, &used);
         tern_yamux_core_data(&conn->core, &s->y, (uint32_t)body, header);
         size_t frame = TERN_YAMUX_HEADER + body;
         full = room < frame;
@@ -187,8 +147,9 @@ static size_t send_frames(yamux_stream *s, cursor *c, size_t most, bool *ret_cut
     size_t old = taken < ahead ? taken : ahead;
     *ret_cut = taken < total;
     tern_yamux_core_sent(&conn->core, old);
-    if (*ret_cut) {
-        keep_rest(conn, spans + 1, used - 1, taken - old);
+    if (*ret_cut && tern_pieces_keep(&conn->core.out, spans + 1, used - 1, taken - old) != 0) {
+        conn->core.broken = TERN_E_NOMEM; /* a torn frame: the session cannot go on */
+        yamux_want_turn(conn);
     }
     return done;
 }
@@ -204,7 +165,7 @@ static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
 {
     yamux_stream *s = (yamux_stream *)base;
     yamux_conn *conn = s->conn;
-    cursor c = {.v = v, .n = n};
+    tern_pieces p = {.v = v, .n = n};
     size_t total = tern_span_total(v, n), done = 0;
     if (!tern_list_empty(&s->link)) {
         return 0; /* its turn comes */
@@ -217,7 +178,7 @@ static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
         /* Without room for more than what waits, that goes alone: only one frame may be cut. */
         bool cut = room_below(conn) == 0 && !yamux_flush(conn);
         if (!cut) {
-            done += send_frames(s, &c, most - done, &cut);
+            done += send_frames(s, &p, most - done, &cut);
         }
         if (cut) {
             block(s);

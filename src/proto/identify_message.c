@@ -24,12 +24,39 @@ enum {
 
 /* ---- reading ---- */
 
-/* Cut, and without control characters: it goes to terminals and pages. */
+/* The length of the printable UTF-8 character that begins at p; 0 if none does. */
+static size_t printable(const uint8_t *p, size_t n)
+{
+    static const uint32_t least[] = {0, 0x20, 0xa0, 0x800, 0x10000}; /* not overlong, no control */
+    uint32_t c = p[0];
+    size_t len = c < 0x80 ? 1 : c < 0xc0 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf8 ? 4 : 0;
+    if (len == 0 || len > n) {
+        return 0;
+    }
+    c &= len == 1 ? 0x7fu : 0x7fu >> len;
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    bool surrogate = c >= 0xd800 && c < 0xe000;
+    return c < least[len] || c == 0x7f || surrogate || c > 0x10ffff ? 0 : len;
+}
+
+/* Cut between characters, '?' for what is not printable: it goes to terminals and pages. */
 static void copy_text(char *to, size_t cap, tern_span text)
 {
     size_t n = 0;
-    for (; n < text.len && n + 1 < cap; n++) {
-        to[n] = text.data[n] < 0x20 || text.data[n] == 0x7f ? '?' : (char)text.data[n];
+    for (size_t i = 0; i < text.len;) {
+        size_t len = printable(text.data + i, text.len - i);
+        size_t step = len > 0 ? len : 1;
+        if (n + step >= cap) {
+            break;
+        }
+        memcpy(to + n, len > 0 ? text.data + i : (const uint8_t *)"?", step);
+        n += step;
+        i += step;
     }
     to[n] = '\0';
 }

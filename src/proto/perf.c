@@ -15,7 +15,7 @@
 enum {
     HEAD = 8,
     BLOCK = 16 << 10,
-    SPANS = 16, /* blocks in one write */
+    SPANS = 16,   /* blocks in one write */
     STALLED = 60, /* ticks without a byte */
 };
 #define TICK (TERN_SEC / 2)
@@ -159,8 +159,6 @@ typedef struct request {
     tern_perf_progress *progress;
     tern_perf_done *done; /* NULL once told */
     void *owner;
-    bool negotiating; /* until the open's done the stream's events are not ours */
-    bool timed_out;   /* ... and it was reset for that */
 } request;
 
 static void tell(request *r, const tern_error *error)
@@ -195,12 +193,7 @@ static void ask_tick(tern_timer *timer)
 {
     request *r = TERN_CONTAINER(TERN_CONTAINER(timer, flow, tick), request, f);
     if (stalled(&r->f)) {
-        if (r->negotiating) { /* the open's done follows */
-            r->timed_out = true;
-            tern_stream_reset(r->f.s, 0);
-        } else {
-            fail(r, TERN_E_TIMEOUT, "no byte moved for 30 seconds");
-        }
+        fail(r, TERN_E_TIMEOUT, "no byte moved for 30 seconds");
         return;
     }
     start_tick(&r->f, ask_tick);
@@ -274,17 +267,15 @@ static const tern_stream_events ask_events = {.on_data = ask_on_data,
 static void opened(void *owner, tern_stream *s, const char *id, const tern_error *error)
 {
     request *r = owner;
-    tern_error late;
     (void)id;
-    r->negotiating = false;
-    if (s != NULL) {
-        tern_stream_take(s, &ask_events, r);
-        ask_on_room(r, s);
+    if (s == NULL) {
+        tell(r, error);
+        tern_free(r);
         return;
     }
-    tern_fail(&late, TERN_E_TIMEOUT, "perf", "no answer for 30 seconds");
-    tell(r, r->timed_out ? &late : error);
-    tern_free(r);
+    tern_stream_take(s, &ask_events, r);
+    ask_on_room(r, s);
+    start_tick(&r->f, ask_tick);
 }
 
 int tern_perf_ask(tern_net *net, tern_conn *conn, uint64_t upload, uint64_t download,
@@ -302,8 +293,7 @@ int tern_perf_ask(tern_net *net, tern_conn *conn, uint64_t upload, uint64_t down
                    .started = tern_loop_now(net->loop),
                    .progress = progress,
                    .done = done,
-                   .owner = owner,
-                   .negotiating = true};
+                   .owner = owner};
     tern_put64(r->f.head, download);
     r->f.s = net->ops->open(net, conn, ids, opened, r, reterr);
     if (r->f.s == NULL) {
@@ -314,6 +304,5 @@ int tern_perf_ask(tern_net *net, tern_conn *conn, uint64_t upload, uint64_t down
     if (r->f.head_len == HEAD && upload == 0) {
         tern_stream_end(r->f.s);
     }
-    start_tick(&r->f, ask_tick);
     return 0;
 }

@@ -10,6 +10,7 @@ typedef struct echo {
     uint8_t block[BLOCK];
     size_t len;     /* bytes of the block that have come */
     size_t written; /* of a whole block: bytes on their way back */
+    bool ended;     /* the peer's end came while a block waited for room */
 } echo;
 
 /* Writes what is left of a whole block; false when there is no room: on_room follows. */
@@ -43,6 +44,9 @@ static void on_room(void *owner, tern_stream *s)
 {
     echo *e = owner;
     if (e->len == BLOCK && send_back(e, s)) {
+        if (e->ended) {
+            tern_stream_end(s);
+        }
         tern_stream_resume(s);
     }
 }
@@ -50,7 +54,9 @@ static void on_room(void *owner, tern_stream *s)
 static void on_end(void *owner, tern_stream *s)
 {
     echo *e = owner;
-    if (e->len > 0 && e->len < BLOCK) {
+    if (e->len == BLOCK) {
+        e->ended = true;
+    } else if (e->len > 0) {
         tern_stream_reset(s, 0);
     } else {
         tern_stream_end(s);

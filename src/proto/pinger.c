@@ -70,10 +70,10 @@ static void on_deadline(tern_timer *timer)
     p->net->counters.ping_timeout++;
     tern_fail(&error, TERN_E_TIMEOUT, "ping", "no answer within 10 seconds");
     if (p->negotiating) {
-        tern_stream_reset(p->s, 0); /* the open's done follows and tells them all */
-        return;
+        tern_stream_reset(p->s, 0); /* the open's done follows */
+    } else {
+        give_up_stream(p);
     }
-    give_up_stream(p);
     tell_all(p, &error);
 }
 
@@ -117,10 +117,7 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
             on_answer(p);
         }
     }
-    if (p->s != s) {
-        return n; /* given up meanwhile */
-    }
-    if (used < n) { /* an answer that nobody asked for */
+    if (p->s == s && used < n) { /* an answer that nobody asked for */
         p->net->counters.ping_wrong++;
         give_up_stream(p);
     }

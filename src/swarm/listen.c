@@ -121,6 +121,9 @@ int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multia
                       tern_error *reterr)
 {
     const tern_transport *transport = NULL;
+    if (swarm->stopping) {
+        return tern_fail(reterr, TERN_E_CANCELLED, "swarm", "the node is stopping");
+    }
     for (size_t i = 0; transport == NULL && swarm->transports[i] != NULL; i++) {
         if (swarm->transports[i]->listens(addr)) {
             transport = swarm->transports[i];

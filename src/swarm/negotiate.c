@@ -14,7 +14,8 @@ static void on_cancel(tern_op *op)
     tern_negotiation *n = TERN_CONTAINER(op, tern_negotiation, op);
     release(n);
     if (n->stream != NULL) {
-        n->net->counters.multistream_timeout += op->deadline <= tern_loop_now(op->loop);
+        bool late = op->deadline <= tern_loop_now(op->loop);
+        n->net->counters.multistream_timeout += late && n->error.code == 0;
         tern_stream_reset(n->stream, 0);
         tern_stream_drop(n->stream);
         n->stream = NULL;
@@ -28,15 +29,15 @@ static void count(tern_negotiation *n, int code)
     case TERN_E_NEGOTIATION:
         c->multistream_refused++;
         break;
-    case TERN_E_EOF: /* an initiator who was refused often just leaves */
-        c->multistream_refused += !n->initiator && n->core.proposals > 0;
-        break;
     case TERN_E_TOO_LARGE:
     case TERN_E_LIMIT:
         c->multistream_too_large++;
         break;
     case TERN_E_MALFORMED:
         c->multistream_malformed++;
+        break;
+    case TERN_E_NOMEM:
+        c->allocation_failures++;
         break;
     default:
         break;
@@ -47,7 +48,7 @@ static const char *explain(int code)
 {
     switch (code) {
     case TERN_E_NEGOTIATION:
-        return "the peer speaks none of the protocols proposed";
+        return "none of what the peer proposed is spoken here";
     case TERN_E_MALFORMED:
         return "the peer's negotiation message is malformed";
     case TERN_E_TOO_LARGE:
@@ -61,17 +62,26 @@ static const char *explain(int code)
     }
 }
 
-/* Resets the stream; on_closed tells. */
+/* Resets the stream; on_closed tells. But an optimistic initiator whose proposal we refused sends
+ * what is garbage to us, and needs to read the refusal: then our half ends in good order. */
 static void fail(tern_negotiation *n, int code)
 {
+    bool refused = !n->initiator && n->core.proposals > 0 &&
+                   (code == TERN_E_MALFORMED || code == TERN_E_TOO_LARGE || code == TERN_E_EOF);
+    code = refused ? TERN_E_NEGOTIATION : code;
     count(n, code);
-    if (code == TERN_E_NEGOTIATION) {
-        tern_fail(&n->error, code, "multistream", "%s (last: %s)", explain(code),
+    if (n->initiator && code == TERN_E_NEGOTIATION) {
+        tern_fail(&n->error, code, "multistream",
+                  "the peer speaks none of the protocols proposed (last: %s)",
                   n->ids[n->core.at > 0 ? n->core.at - 1 : 0]);
     } else {
         tern_fail(&n->error, code, "multistream", "%s", explain(code));
     }
-    tern_stream_reset(n->stream, 0);
+    if (refused) {
+        tern_stream_end(n->stream);
+    } else {
+        tern_stream_reset(n->stream, 0);
+    }
 }
 
 /* Answers are a few dozen bytes: a stream without room for them is not worth waiting for. */
@@ -93,8 +103,11 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t len)
 {
     tern_negotiation *n = owner;
     size_t used = 0;
+    if (n->error.code != 0) {
+        return len; /* waits for the peer to read its refusal */
+    }
     int code = tern_ms_feed(&n->core, data, len, &n->out, &used, &n->id);
-    int written = code >= 0 || code == TERN_E_NEGOTIATION ? write_out(n) : 0;
+    int written = write_out(n); /* also a refusal with garbage behind it */
     (void)s;
     if (code < 0 || written < 0) {
         fail(n, code < 0 ? code : written);
@@ -110,8 +123,11 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t len)
 
 static void on_end(void *owner, tern_stream *s)
 {
+    tern_negotiation *n = owner;
     (void)s;
-    fail(owner, TERN_E_EOF);
+    if (n->error.code == 0) {
+        fail(n, TERN_E_EOF);
+    }
 }
 
 static void on_closed(void *owner, tern_stream *s, const tern_error *why)

@@ -26,9 +26,9 @@ typedef struct tern_negotiation {
 } tern_negotiation;
 
 /* Starts op and takes the stream. The initiator's header and first proposal are written before it
- * returns. It ends by done, agreed (code 0) or with TIMEOUT (the stream is reset and dropped), or by
- * lost: NEGOTIATION, MALFORMED, TOO_LARGE, LIMIT, EOF, NOMEM (the stream was reset), or the reason
- * that the stream died of. Returns 0 or TERN_E_NOMEM (nothing started). */
+ * returns. It ends by done, agreed (code 0) or with TIMEOUT (the stream is reset and dropped), or
+ * by lost: NEGOTIATION, MALFORMED, TOO_LARGE, LIMIT, EOF, NOMEM (the stream was reset), or the
+ * reason that the stream died of. Returns 0 or TERN_E_NOMEM (nothing started). */
 int tern_negotiate(tern_negotiation *n);
 
 #endif

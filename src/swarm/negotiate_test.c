@@ -43,6 +43,7 @@ static void done(tern_op *op, const tern_error *error)
         assert_null(s->n.stream->events);
         ear_take(&s->owner, s->n.stream);
     } else {
+        assert_int_equal(error->code, TERN_E_TIMEOUT);
         assert_null(s->n.stream);
     }
 }
@@ -110,30 +111,26 @@ static void say(struct world *w, const char *hex)
 static const tern_memory_options whole = {.chunk = 0}, one_by_one = {.chunk = 1};
 static const tern_memory_options *const both_ways[] = {&whole, &one_by_one};
 
-#define EACH_WAY(i) (size_t i = 0; i < 2; i++)
-
 static void test_agreed(void **state)
 {
     (void)state;
-    for
-        EACH_WAY(i)
-        {
-            struct world w;
-            setup(&w, both_ways[i]);
-            start_both(&w, noise, noise);
-            run(&w);
-            assert_int_equal(w.a.done, 1);
-            assert_int_equal(w.b.done, 1);
-            assert_int_equal(w.a.error.code, 0);
-            assert_string_equal(w.a.n.id, "/noise");
-            assert_string_equal(w.b.n.id, "/noise");
-            ear_write(&w.a.owner, "ping", 4);
-            ear_write(&w.b.owner, "pong", 4);
-            run(&w);
-            assert_int_equal(tern_buf_len(&w.b.owner.got), 4);
-            assert_memory_equal(tern_buf_data(&w.a.owner.got), "pong", 4);
-            teardown(&w);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        setup(&w, both_ways[i]);
+        start_both(&w, noise, noise);
+        run(&w);
+        assert_int_equal(w.a.done, 1);
+        assert_int_equal(w.b.done, 1);
+        assert_int_equal(w.a.error.code, 0);
+        assert_string_equal(w.a.n.id, "/noise");
+        assert_string_equal(w.b.n.id, "/noise");
+        ear_write(&w.a.owner, "ping", 4);
+        ear_write(&w.b.owner, "pong", 4);
+        run(&w);
+        assert_int_equal(tern_buf_len(&w.b.owner.got), 4);
+        assert_memory_equal(tern_buf_data(&w.a.owner.got), "pong", 4);
+        teardown(&w);
+    }
 }
 
 /* The user of the initiator's stream writes before any answer and ends; the responder answers and
@@ -141,29 +138,27 @@ static void test_agreed(void **state)
 static void test_optimistic(void **state)
 {
     (void)state;
-    for
-        EACH_WAY(i)
-        {
-            struct world w;
-            setup(&w, both_ways[i]);
-            start(&w, &w.a, w.as, noise);
-            assert_int_equal(tern_stream_write(w.as, "early", 5), 5);
-            tern_stream_end(w.as);
-            ear_take(&w.peer, w.bs);
-            say(&w, HEADER NOISE "6c617465");
-            EAR(&w.peer, tern_stream_end(w.bs));
-            run(&w);
-            assert_int_equal(w.a.done, 1);
-            assert_int_equal(w.a.lost, 0);
-            assert_int_equal(w.a.error.code, 0);
-            assert_int_equal(tern_buf_len(&w.peer.got), 28 + 5);
-            assert_memory_equal(tern_buf_data(&w.peer.got) + 28, "early", 5);
-            assert_int_equal(tern_buf_len(&w.a.owner.got), 4);
-            assert_true(w.a.owner.ended);
-            assert_int_equal(w.a.owner.closed, 1);
-            assert_int_equal(w.a.owner.why.code, 0);
-            teardown(&w);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        setup(&w, both_ways[i]);
+        start(&w, &w.a, w.as, noise);
+        assert_int_equal(tern_stream_write(w.as, "early", 5), 5);
+        tern_stream_end(w.as);
+        ear_take(&w.peer, w.bs);
+        say(&w, HEADER NOISE "6c617465");
+        EAR(&w.peer, tern_stream_end(w.bs));
+        run(&w);
+        assert_int_equal(w.a.done, 1);
+        assert_int_equal(w.a.lost, 0);
+        assert_int_equal(w.a.error.code, 0);
+        assert_int_equal(tern_buf_len(&w.peer.got), 28 + 5);
+        assert_memory_equal(tern_buf_data(&w.peer.got) + 28, "early", 5);
+        assert_int_equal(tern_buf_len(&w.a.owner.got), 4);
+        assert_true(w.a.owner.ended);
+        assert_int_equal(w.a.owner.closed, 1);
+        assert_int_equal(w.a.owner.why.code, 0);
+        teardown(&w);
+    }
 }
 
 /* A write that came short while negotiating: the later owner hears that there is room. */
@@ -185,76 +180,103 @@ static void test_room_is_told_to_the_owner(void **state)
 static void test_second_choice(void **state)
 {
     (void)state;
-    for
-        EACH_WAY(i)
-        {
-            struct world w;
-            setup(&w, both_ways[i]);
-            start_both(&w, tls_noise, noise);
-            run(&w);
-            assert_string_equal(w.a.n.id, "/noise");
-            assert_string_equal(w.b.n.id, "/noise");
-            assert_int_equal(w.a.net.counters.multistream_refused, 0);
-            teardown(&w);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        setup(&w, both_ways[i]);
+        start_both(&w, tls_noise, noise);
+        run(&w);
+        assert_string_equal(w.a.n.id, "/noise");
+        assert_string_equal(w.b.n.id, "/noise");
+        assert_int_equal(w.a.net.counters.multistream_refused, 0);
+        teardown(&w);
+    }
 }
 
 static void test_refused(void **state)
 {
     (void)state;
-    for
-        EACH_WAY(i)
-        {
-            struct world w;
-            setup(&w, both_ways[i]);
-            start_both(&w, tls, noise);
-            run(&w);
-            assert_int_equal(w.a.error.code, TERN_E_NEGOTIATION);
-            assert_non_null(strstr(w.a.error.text, "/tls/1.0.0"));
-            assert_int_equal(w.a.net.counters.multistream_refused, 1);
-            assert_int_equal(w.b.lost, 1); /* reset by the initiator */
-            assert_int_equal(w.b.done, 0);
-            assert_int_equal(w.b.error.code, TERN_E_RESET);
-            teardown(&w);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        setup(&w, both_ways[i]);
+        start_both(&w, tls, noise);
+        run(&w);
+        assert_int_equal(w.a.lost, 1);
+        assert_int_equal(w.a.error.code, TERN_E_NEGOTIATION);
+        assert_non_null(strstr(w.a.error.text, "/tls/1.0.0"));
+        assert_int_equal(w.a.net.counters.multistream_refused, 1);
+        assert_int_equal(w.b.lost, 1); /* reset by the initiator */
+        assert_int_equal(w.b.done, 0);
+        assert_int_equal(w.b.error.code, TERN_E_RESET);
+        teardown(&w);
+    }
 }
 
-/* What an optimistic initiator sent behind a refused proposal is garbage to us: a failed
- * negotiation, and no crash. */
+/* What an optimistic initiator sent behind a refused proposal is garbage to us: no fault of its,
+ * and the refusal reaches it. */
 static void test_garbage_after_refusal(void **state)
 {
     (void)state;
-    for
-        EACH_WAY(i)
-        {
-            struct world w;
-            setup(&w, both_ways[i]);
-            start(&w, &w.b, w.bs, tls);
-            ear_take(&w.peer, w.as);
-            say(&w, HEADER NOISE "0020aabbccddeeff00112233");
-            run(&w);
-            assert_int_equal(w.b.done, 1);
-            assert_int_equal(w.b.error.code, TERN_E_MALFORMED);
-            assert_int_equal(w.b.net.counters.multistream_malformed, 1);
-            assert_int_equal(w.peer.closed, 1); /* reset; the refusal may be lost with it */
-            teardown(&w);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        setup(&w, both_ways[i]);
+        start(&w, &w.b, w.bs, tls);
+        ear_take(&w.peer, w.as);
+        say(&w, HEADER NOISE "0020aabbccddeeff00112233");
+        run(&w);
+        assert_int_equal(tern_buf_len(&w.peer.got), 24);
+        assert_memory_equal(tern_buf_data(&w.peer.got) + 20, "\x03na\n", 4);
+        assert_true(w.peer.ended);
+        assert_int_equal(w.b.lost, 0);
+        say(&w, "ffffffff");
+        EAR(&w.peer, i == 0 ? tern_stream_end(w.as) : tern_stream_reset(w.as, 0));
+        run(&w);
+        assert_int_equal(w.b.done, 0);
+        assert_int_equal(w.b.lost, 1);
+        assert_int_equal(w.b.error.code, TERN_E_NEGOTIATION);
+        assert_int_equal(w.b.net.counters.multistream_refused, 1);
+        assert_int_equal(w.b.net.counters.multistream_malformed, 0);
+        teardown(&w);
+    }
 }
 
-static void test_initiator_leaves(void **state)
+/* The same peer stays: the deadline ends it. */
+static void test_refused_and_stays(void **state)
 {
     (void)state;
     struct world w;
     setup(&w, NULL);
     start(&w, &w.b, w.bs, tls);
     ear_take(&w.peer, w.as);
-    say(&w, HEADER NOISE);
-    EAR(&w.peer, tern_stream_end(w.as));
-    run(&w);
-    assert_int_equal(w.b.error.code, TERN_E_EOF);
+    say(&w, HEADER NOISE "00");
+    tern_sim_run(w.sim, w.start + 11 * TERN_SEC, NULL, NULL);
+    assert_int_equal(w.b.done, 1);
+    assert_int_equal(w.b.error.code, TERN_E_TIMEOUT);
     assert_int_equal(w.b.net.counters.multistream_refused, 1);
-    assert_int_equal(tern_buf_len(&w.peer.got), 24);
+    assert_int_equal(w.b.net.counters.multistream_timeout, 0); /* counted once */
+    assert_int_equal(w.peer.why.code, TERN_E_RESET);
     teardown(&w);
+}
+
+static void test_initiator_leaves(void **state)
+{
+    static const char *const texts[] = {HEADER NOISE, HEADER, HEADER "072f6e"};
+    static const int codes[] = {TERN_E_NEGOTIATION, TERN_E_EOF, TERN_E_EOF};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct world w;
+        setup(&w, NULL);
+        start(&w, &w.b, w.bs, tls);
+        ear_take(&w.peer, w.as);
+        say(&w, texts[i]);
+        EAR(&w.peer, tern_stream_end(w.as));
+        run(&w);
+        assert_int_equal(w.b.lost, 1);
+        assert_int_equal(w.b.error.code, codes[i]);
+        assert_int_equal(w.b.net.counters.multistream_refused, i == 0);
+        assert_int_equal(tern_buf_len(&w.peer.got), i == 0 ? 24 : 20);
+        assert_int_equal(w.peer.why.code, i == 0 ? 0 : TERN_E_RESET);
+        teardown(&w);
+    }
 }
 
 struct bad {
@@ -282,7 +304,8 @@ static void test_malformed(void **state)
         ear_take(&w.peer, s == &w.a ? w.bs : w.as);
         say(&w, bad->hex);
         run(&w);
-        assert_int_equal(s->done, 1);
+        assert_int_equal(s->lost, 1);
+        assert_int_equal(s->done, 0);
         assert_int_equal(s->error.code, bad->code);
         assert_int_equal(
             *(const uint64_t *)(const void *)((const char *)&s->net.counters + bad->counter), 1);
@@ -395,12 +418,12 @@ static void test_no_room_for_the_answer(void **state)
     say(&w, HEADER "036e610a"); /* header and "na" are 24 bytes */
     w.peer.take = 0;
     run(&w);
-    assert_int_equal(w.b.done, 0);
+    assert_int_equal(w.b.lost, 0);
     EAR(&w.peer, tern_stream_write(w.as, "\x03na\n\x03na\n\x03na\n\x03na\n\x03na\n\x03na\n", 24));
     run(&w);
     EAR(&w.peer, tern_stream_write(w.as, "\x03na\n\x03na\n\x03na\n\x03na\n\x03na\n\x03na\n", 24));
     run(&w);
-    assert_int_equal(w.b.done, 1);
+    assert_int_equal(w.b.lost, 1);
     assert_int_equal(w.b.error.code, TERN_E_LIMIT);
     teardown(&w);
 }
@@ -455,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_second_choice),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_garbage_after_refusal),
+        cmocka_unit_test(test_refused_and_stays),
         cmocka_unit_test(test_initiator_leaves),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_timeout),

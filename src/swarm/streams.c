@@ -8,6 +8,13 @@
 /* Wire codes that go sends with resets (libp2p specs, error codes; the numbers of go's streams). */
 enum { RESET_NEGOTIATION = 0x1001, RESET_LIMIT = 0x1002 };
 
+typedef struct incoming {
+    tern_list link; /* in c->negotiations */
+    tern_swarm_conn *c;
+    tern_negotiation negotiation;
+    bool unhandled; /* the id agreed on is not served any more */
+} incoming;
+
 /* ---- the table of protocols ---- */
 
 static size_t slot_of(const tern_swarm *swarm, const char *id)
@@ -50,11 +57,25 @@ int tern_swarm_handle(tern_net *net, const tern_protocol *protocol)
     return TERN_E_LIMIT;
 }
 
+/* The id of a negotiation that has ended is the handler's string: it goes with the handler. */
+static void forget_agreed(tern_swarm *swarm, const char *id)
+{
+    for (tern_list *l = swarm->conns.next; l != &swarm->conns; l = l->next) {
+        tern_swarm_conn *c = TERN_CONTAINER(l, tern_swarm_conn, link);
+        for (tern_list *k = c->negotiations.next; k != &c->negotiations; k = k->next) {
+            incoming *in = TERN_CONTAINER(k, incoming, link);
+            const char *agreed = in->unhandled ? NULL : in->negotiation.id;
+            in->unhandled |= agreed != NULL && strcmp(agreed, id) == 0;
+        }
+    }
+}
+
 void tern_swarm_unhandle(tern_net *net, const char *id)
 {
     tern_swarm *swarm = tern_swarm_of(net);
     size_t slot = slot_of(swarm, id);
     if (slot < TERN_PROTOCOLS_MAX) {
+        forget_agreed(swarm, id);
         swarm->protocols[slot] = (tern_protocol){0};
         protocols_changed(swarm);
     }
@@ -72,12 +93,6 @@ size_t tern_swarm_protocols(tern_net *net, const char *const **ret)
 }
 
 /* ---- incoming ---- */
-
-typedef struct incoming {
-    tern_list link;
-    tern_swarm_conn *c;
-    tern_negotiation negotiation;
-} incoming;
 
 static void free_incoming(incoming *in)
 {
@@ -98,13 +113,13 @@ static void incoming_agreed(tern_op *op, const tern_error *error)
     tern_swarm_conn *c = in->c;
     tern_swarm *swarm = c->swarm;
     tern_stream *s = in->negotiation.stream;
-    const char *id = in->negotiation.id;
+    size_t slot = error->code == 0 && !in->unhandled ? slot_of(swarm, in->negotiation.id)
+                                                     : TERN_PROTOCOLS_MAX;
     free_incoming(in);
     if (error->code != 0) {
         return;
     }
-    size_t slot = slot_of(swarm, id);
-    if (slot == TERN_PROTOCOLS_MAX) { /* unregistered meanwhile */
+    if (slot == TERN_PROTOCOLS_MAX) {
         refuse(s, RESET_NEGOTIATION);
         return;
     }

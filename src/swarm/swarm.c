@@ -166,6 +166,9 @@ static void on_closed(void *owner, tern_conn *conn, const tern_error *why)
     swarm->net.counters.conns_closed++;
     TERN_LOG(TERN_LOG_DEBUG, "swarm", "conn %llu closed: %s: %s",
              (unsigned long long)conn->facts.id, why->layer, why->text);
+    if (why->code == TERN_E_NEGOTIATION && !conn->facts.inbound) {
+        tern_peerstore_set_cautious(&swarm->store, &conn->facts.peer); /* it refused the muxer */
+    }
     tern_swarm_dial_lost(swarm, conn, why);
     swarm->events->on_disconnected(swarm->owner, conn, why);
     forget_conn(c);

@@ -5,7 +5,9 @@
  * and a muxer proposal together with the muxer's first frames, so a connection is usable two round
  * trips after the first SYN. A peer that refuses the security then has read the message as garbage:
  * the upgrade fails with TERN_E_NEGOTIATION and `retry` set, and the dialler dials again without
- * optimism. */
+ * optimism. A peer that refuses the muxer is found out when the conn is in use: it ends with
+ * TERN_E_NEGOTIATION, and the swarm asks that peer before it goes on from then on. Only peers that
+ * name no muxer inside the handshake can do that. */
 #ifndef TERN_SWARM_UPGRADE_H
 #define TERN_SWARM_UPGRADE_H
 

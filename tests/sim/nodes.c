@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "suite/ear.h"
+
 /* ---- events ---- */
 
 static void on_connected(void *owner, tern_node *node, tern_conn *conn)
@@ -75,19 +77,17 @@ void sim_nodes_init(sim_nodes *w, uint64_t delay)
     assert_int_equal(tern_sim_host(w->sim, "192.0.2.254", &w->clock), 0);
 }
 
-sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *options)
+static sim_node *add_node(sim_nodes *w, tern_loop *host, const tern_options *options,
+                          const char *listen)
 {
     tern_options o;
     tern_error error;
-    char text[80];
-    bool listens = ip[0] != '-';
     sim_node *n = tern_calloc(1, sizeof *n);
     assert_non_null(n);
     assert_true(w->count < SIM_NODES_MAX);
     w->nodes[w->count++] = n;
     n->world = w;
-    snprintf(n->ip, sizeof n->ip, "%s", ip + !listens);
-    assert_int_equal(tern_sim_host(w->sim, n->ip, &n->host), 0);
+    n->host = host;
     tern_options_init(&o);
     if (options != NULL) {
         o = *options;
@@ -98,14 +98,27 @@ sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *option
         fail_msg("%s", error.text);
     }
     tern_node_peer_id(n->node, &n->id);
-    if (listens) {
-        snprintf(text, sizeof text, "/%s/%s/tcp/%d", strchr(n->ip, ':') != NULL ? "ip6" : "ip4",
-                 n->ip, SIM_NODE_PORT);
-        if (tern_node_listen(n->node, text, n->addr, sizeof n->addr, &error) != 0) {
-            fail_msg("%s", error.text);
-        }
+    if (listen != NULL && tern_node_listen(n->node, listen, n->addr, sizeof n->addr, &error) != 0) {
+        fail_msg("%s", error.text);
     }
     return n;
+}
+
+sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *options)
+{
+    char text[80];
+    tern_loop *host;
+    bool listens = ip[0] != '-';
+    ip += !listens;
+    assert_int_equal(tern_sim_host(w->sim, ip, &host), 0);
+    snprintf(text, sizeof text, "/%s/%s/tcp/%d", strchr(ip, ':') != NULL ? "ip6" : "ip4", ip,
+             SIM_NODE_PORT);
+    return add_node(w, host, options, listens ? text : NULL);
+}
+
+sim_node *sim_nodes_beside(sim_node *other, const char *listen)
+{
+    return add_node(other->world, other->host, NULL, listen);
 }
 
 void sim_node_end(sim_node *n)
@@ -238,6 +251,27 @@ void sim_nodes_ping(sim_node *n, tern_conn *conn, sim_ping *p)
     assert_int_equal(tern_node_ping(n->node, conn, pinged, p), 0);
     assert_int_equal(p->done, 0);
     assert_true(sim_nodes_wait(n->world, &p->done, 1, 60 * TERN_SEC));
+}
+
+void sim_nodes_ignore_dial(void *owner, tern_conn *conn, const tern_error *error,
+                           const tern_dial_report *reports, size_t report_count)
+{
+    (void)owner;
+    (void)conn;
+    (void)error;
+    (void)reports;
+    (void)report_count;
+}
+
+void sim_nodes_ear_opened(void *owner, tern_stream *s, const tern_error *error)
+{
+    ear *e = owner;
+    if (s != NULL) {
+        ear_take(e, s);
+    } else {
+        e->closed++;
+        e->why = *error;
+    }
 }
 
 /* ---- a mute server ---- */

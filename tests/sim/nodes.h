@@ -26,7 +26,6 @@ typedef struct sim_node {
     tern_loop *host;
     tern_node *node; /* NULL once freed */
     tern_peer_id id;
-    char ip[40];
     char addr[TERN_PEER_ID_TEXT + 80]; /* where it listens, with /p2p; "" = nowhere */
     unsigned connected, disconnected, identified, stopped;
     tern_conn *conn; /* the newest, until it is gone */
@@ -72,6 +71,8 @@ void sim_nodes_clear(sim_nodes *w);
 /* A node on a new host; options may be NULL (events and owner are set here). Listens unless ip
  * begins with '-', which is skipped. */
 sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *options);
+/* One more node on the same host; `listen` (may be NULL) is where. */
+sim_node *sim_nodes_beside(sim_node *other, const char *listen);
 /* Stops a node, runs until it has, frees it. The host stays. */
 void sim_node_end(sim_node *n);
 
@@ -86,6 +87,11 @@ void sim_nodes_dial(sim_node *n, const char *const *texts, size_t count, sim_dia
 void sim_nodes_dial_one(sim_node *n, const char *text, sim_dial *d);
 /* Connects a to where b listens, waits until both know; a's conn. */
 tern_conn *sim_nodes_connect(sim_nodes *w, sim_node *a, sim_node *b);
+/* For tern_node_dial: nothing. For tern_node_open with an ear (suite/ear.h) as owner: takes the
+ * stream, or marks the ear closed with the error. */
+void sim_nodes_ignore_dial(void *owner, tern_conn *conn, const tern_error *error,
+                           const tern_dial_report *reports, size_t report_count);
+void sim_nodes_ear_opened(void *owner, tern_stream *s, const tern_error *error);
 /* For tern_tcp_listen: takes every connection and says nothing until the peer is gone. */
 void sim_nodes_accept_silently(void *owner, tern_tcp *t);
 /* One ping from n over conn, waited for. */

@@ -106,7 +106,7 @@ void mux_test_close_ends_the_streams_first(void **state);
 void mux_test_close_flushes(void **state);
 void mux_test_the_lower_stream_dies(void **state);
 void mux_test_close_before_attach(void **state);
-void mux_test_close_on_data(void **state);
+void mux_test_a_refused_muxer_is_abandoned(void **state);
 void mux_test_close_on_data(void **state);
 void mux_test_random_sessions(void **state);
 void mux_test_each_allocation_may_fail(void **state);

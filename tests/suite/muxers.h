@@ -7,8 +7,8 @@
 
 typedef struct tern_muxer {
     const tern_mux *mux;
-    bool windows; /* a slow reader slows its own writer only */
-    bool codes;   /* a reset brings its code to the peer */
+    bool windows; /* a slow reader slows its own writer; without, its stream is cut off */
+    bool codes;   /* a reset, and a close of the conn, bring their code to the peer */
 } tern_muxer;
 
 /* Runs it as a cmocka group; how many tests failed. */

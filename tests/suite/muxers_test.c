@@ -1,12 +1,14 @@
 /* The muxer contract over every muxer, and the stream contract over the streams of each. */
 #include "base/test.h"
+#include "mux/mplex.h"
 #include "mux/yamux.h"
 #include "streams/memory.h"
 #include "suite/muxers.h"
 #include "suite/streams.h"
 
 static const tern_muxer muxers[] = {
-    {&tern_yamux, .windows = true, .codes = true},
+    {.mux = &tern_yamux, .windows = true, .codes = true},
+    {.mux = &tern_mplex},
 };
 
 /* --- a muxer's streams as a kind of stream --- */
@@ -78,7 +80,8 @@ int main(void)
         const tern_stream_maker maker = {.name = muxers[i].mux->name,
                                          .make = make_pair,
                                          .finish = finish_pair,
-                                         .wire_codes = muxers[i].codes};
+                                         .wire_codes = muxers[i].codes,
+                                         .overflows = !muxers[i].windows};
         failed += tern_suite_streams(&maker);
     }
     return failed + (tern_mem_alive() == 0 ? 0 : tern_test_leak());

@@ -1,10 +1,12 @@
 /* The security contract over every security layer that there is. */
 #include "base/test.h"
 #include "secure/noise.h"
+#include "secure/tls.h"
 #include "suite/security.h"
 
 static const tern_secure *const secures[] = {
     &tern_noise,
+    &tern_tls,
 };
 
 int main(void)

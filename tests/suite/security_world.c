@@ -3,6 +3,7 @@
 
 #include "crypto/key.h"
 #include "secure/noise.h"
+#include "secure/tls.h"
 
 const tern_secure *tern_suite_secure;
 
@@ -172,6 +173,7 @@ void security_world_clear(world *w)
         }
         tern_buf_free(&n->op.peer_certhashes);
         tern_noise_identity_free(n->net.noise);
+        tern_tls_identity_free(n->net.tls);
         tern_key_unref(n->net.key);
     }
     security_run(w);

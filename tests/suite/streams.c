@@ -224,15 +224,18 @@ static void room_is_honest(void **state)
     pair_make_taken(&p);
     p.b.take = 0;
     size_t total = 0, more;
+    bool slows = !tern_suite_maker->overflows;
     do { /* what is kept over there makes room here, a bounded number of times */
         more = fill(&p.a);
         assert_int_equal(ear_write(&p.a, "x", 1), 0);
         total += more;
         p.a.rooms = 0;
         run(&p);
-    } while (more > 0);
-    assert_int_equal(p.a.rooms, 0);
-    assert_int_equal(tern_stream_room(p.a.s), 0);
+    } while (slows && more > 0);
+    if (slows) {
+        assert_int_equal(p.a.rooms, 0);
+        assert_int_equal(tern_stream_room(p.a.s), 0);
+    }
 
     p.b.take = SIZE_MAX;
     EAR(&p.b, tern_stream_resume(p.b.s));

@@ -16,6 +16,8 @@ typedef struct tern_stream_maker {
     size_t bulk;      /* bytes for the bulk tests; 0 = 1 MiB */
     bool wire_codes;  /* a reset's code reaches the peer */
     bool stop_resets; /* stop tells the peer, whose stream then ends by a reset (QUIC's kind) */
+    bool overflows;   /* a reader that takes nothing does not slow the writer down for good: what is
+                         kept for it has an end, and then the stream (mplex) */
 } tern_stream_maker;
 
 /* Runs it as a cmocka group; how many tests failed. */
@@ -25,10 +27,12 @@ extern const tern_stream_maker tern_stream_maker_memory;       /* streams/memory
 extern const tern_stream_maker tern_stream_maker_memory_bytes; /* one byte an event */
 extern const tern_stream_maker tern_stream_maker_noise;        /* secure/noise over memory */
 extern const tern_stream_maker
-    tern_stream_maker_noise_bytes;                         /* one byte an event, a small window */
-extern const tern_stream_maker tern_stream_maker_tcp;      /* streams/tcp, simulated */
-extern const tern_stream_maker tern_stream_maker_ws;       /* transport/ws_stream over memory */
-extern const tern_stream_maker tern_stream_maker_ws_bytes; /* one byte an event, a small window */
-extern const tern_stream_maker tern_stream_maker_ws_tcp;   /* ... over tcp */
+    tern_stream_maker_noise_bytes;                          /* one byte an event, a small window */
+extern const tern_stream_maker tern_stream_maker_tls;       /* secure/tls over memory */
+extern const tern_stream_maker tern_stream_maker_tls_bytes; /* one byte an event, a small window */
+extern const tern_stream_maker tern_stream_maker_tcp;       /* streams/tcp, simulated */
+extern const tern_stream_maker tern_stream_maker_ws;        /* transport/ws_stream over memory */
+extern const tern_stream_maker tern_stream_maker_ws_bytes;  /* one byte an event, a small window */
+extern const tern_stream_maker tern_stream_maker_ws_tcp;    /* ... over tcp */
 
 #endif

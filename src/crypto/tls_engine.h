@@ -1,0 +1,90 @@
+/* TLS over memory (RFC 8446, on OpenSSL): bytes of the peer in, bytes for the
+ * peer out, plaintext on the other side. No sockets, no loop, no clock.
+ *
+ *     from the peer -> handshake, then read -> plaintext
+ *     plaintext     -> write, close         -> send()
+ *
+ * A context is what connections have in common; an engine is one connection.
+ * Bytes go in as the caller has them: an engine takes from a span just what it
+ * needs, and holds a record only while it is incomplete. What is to be sent
+ * leaves by send() inside the calls. Who judges a certificate is the difference
+ * between libp2p (mutual, by the caller) and the web (clients only, by name and
+ * authority). */
+#ifndef TERN_CRYPTO_TLS_ENGINE_H
+#define TERN_CRYPTO_TLS_ENGINE_H
+
+#include "crypto/cert.h"
+
+enum {
+    TERN_TLS_HEADER = 5,            /* of a record: type, version, length */
+    TERN_TLS_PLAIN_MAX = 16384,     /* in a record */
+    TERN_TLS_OVERHEAD = 5 + 1 + 16, /* of a record that we write: header, type, tag */
+    TERN_TLS_BODY_MAX = 16384 + 256,
+    TERN_TLS_ALPN_MAX = 16, /* protocols offered */
+};
+
+typedef struct tern_tls_context tern_tls_context;
+typedef struct tern_tls_engine tern_tls_engine;
+
+typedef struct tern_tls_settings {
+    const tern_cert *cert; /* libp2p: ours in both roles; TLS 1.3 only, peers must
+                              have one too */
+    tern_span chain_pem;   /* the web, as a server: certificates, ours first */
+    tern_span key_pem;     /* ... and its key */
+    tern_span ca_pem;      /* the web, as a client: trusted instead of the system's
+                              authorities */
+} tern_tls_settings;
+
+/* What is given is copied. TERN_E_INVALID (PEM that does not parse, a key that
+ * does not fit), TERN_E_NOMEM or TERN_E_CRYPTO. For the web, servers and
+ * clients need a context each. */
+int tern_tls_context_new(const tern_tls_settings *settings, tern_tls_context **ret);
+/* Engines that live keep what they need. NULL is nothing. */
+void tern_tls_context_free(tern_tls_context *context);
+
+typedef struct tern_tls_options {
+    bool server;
+    const char *const *alpn; /* best first, NULL-terminated, kept; the client's
+                                order decides. NULL: none. A peer that offers some
+                                but none of these is refused */
+    const char *server_name; /* a web client's: sent, and looked for in the certificate */
+    /* libp2p: judges the one certificate the peer showed (count says how many it
+     * was). 0, or an error with *ret filled. */
+    int (*judge)(void *owner, tern_span certificate, size_t count, tern_error *ret);
+    void *owner;
+} tern_tls_options;
+
+/* 0, TERN_E_NOMEM, or TERN_E_INVALID (a name or ALPN that cannot be sent). */
+int tern_tls_engine_new(tern_tls_context *context, const tern_tls_options *options,
+                        tern_tls_engine **ret);
+void tern_tls_engine_free(tern_tls_engine *e); /* sends nothing; NULL is nothing */
+
+/* Where bytes for the peer go: all are taken, false means that memory is short.
+ * Set it before anything else. */
+void tern_tls_engine_output(tern_tls_engine *e,
+                            bool (*send)(void *owner, const uint8_t *p, size_t n), void *owner);
+
+/* Goes on with the handshake; a client's first call sends with an empty span.
+ * Steps *in over what it took. 1: done. 0: the peer has to speak. Or the error,
+ * an alert having been sent: TERN_E_MALFORMED, TERN_E_CRYPTO, TERN_E_SIGNATURE
+ *   TERN_E_UNSUPPORTED   no TLS version in common
+ *   TERN_E_NEGOTIATION   no application protocol in common
+ *   TERN_E_PROTOCOL      no certificate
+ *   TERN_E_RESET         the peer sent an alert (reterr->wire)
+ *   TERN_E_NOMEM, and what judge said. */
+int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *reterr);
+/* The application protocol agreed on, one of options.alpn; NULL: none. */
+const char *tern_tls_engine_alpn(const tern_tls_engine *e);
+
+/* Decrypts into out, which may be where *in lies, at most one record's worth;
+ * steps *in. The bytes; 0: more are needed; TERN_E_EOF: the peer closed its
+ * half; or an error as above. */
+ssize_t tern_tls_engine_read(tern_tls_engine *e, tern_span *in, uint8_t *out, size_t cap,
+                             tern_error *reterr);
+/* Encrypts and sends n > 0 bytes in records of TERN_TLS_PLAIN_MAX. 0,
+ * TERN_E_NOMEM or TERN_E_CRYPTO. */
+int tern_tls_engine_write(tern_tls_engine *e, const uint8_t *p, size_t n);
+/* Sends close_notify: nothing is written after it; reading goes on. */
+int tern_tls_engine_close(tern_tls_engine *e);
+
+#endif

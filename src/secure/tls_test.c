@@ -1,0 +1,646 @@
+/* The TLS layer: two whole ends with long flows and moved clocks, and one end against a peer made
+ * of OpenSSL that misbehaves. What every secure layer and every stream must do is tried by
+ * tests/suite/security.c and streams.c; certificates by crypto/cert_test.c. */
+#include "secure/tls_peer_test.h"
+
+#include "secure/tls_stream.h"
+#include "streams/tcp.h"
+
+static uint8_t flow[300000];
+
+/* ---- two whole ends ---- */
+
+typedef struct ends {
+    tern_sim *sim;
+    tern_loop *loop;
+    tern_net net[2];
+    tern_secure_op op[2];
+    tern_error error[2];
+    ear ear[2];
+} ends;
+
+static void secured(tern_op *op, const tern_error *error)
+{
+    tern_secure_op *secure = TERN_CONTAINER(op, tern_secure_op, op);
+    ends *e = TERN_CONTAINER(secure->initiator ? secure : secure - 1, ends, op[0]);
+    int i = secure->initiator ? 0 : 1;
+    e->error[i] = *error;
+    if (error->code == 0) {
+        ear_take(&e->ear[i], secure->stream);
+    }
+}
+
+static void ends_make(ends *e)
+{
+    memset(e, 0, sizeof *e);
+    assert_int_equal(tern_sim_new(1, &e->sim), 0);
+    assert_int_equal(tern_sim_host(e->sim, "10.0.0.1", &e->loop), 0);
+    for (int i = 0; i < 2; i++) {
+        e->net[i].loop = e->loop;
+        assert_int_equal(tern_key_generate(TERN_KEY_ED25519, &e->net[i].key), 0);
+        tern_key_peer_id(e->net[i].key, &e->net[i].self);
+        ear_init(&e->ear[i]);
+    }
+}
+
+static void ends_run(ends *e, uint64_t time)
+{
+    tern_sim_run(e->sim, tern_sim_now(e->sim) + time, NULL, NULL);
+}
+
+/* Begins one end; inputs of `options` are common to both. */
+static void ends_begin(ends *e, int i, tern_stream *lower, const tern_secure_op *options)
+{
+    e->op[i] = *options;
+    e->op[i].net = &e->net[i];
+    e->op[i].lower = lower;
+    e->op[i].initiator = i == 0;
+    tern_op_init(&e->op[i].op, e->loop, TERN_NEVER, secured);
+    assert_int_equal(tern_tls.begin(&e->op[i]), 0);
+    tern_tls.attach(&e->op[i]);
+}
+
+static void ends_secure(ends *e, tern_stream *a, tern_stream *b, const tern_secure_op *options)
+{
+    ends_begin(e, 0, a, options);
+    ends_begin(e, 1, b, options);
+    ends_run(e, TERN_SEC);
+}
+
+static void ends_over_memory(ends *e, const tern_secure_op *options)
+{
+    tern_stream *a, *b;
+    assert_int_equal(tern_memory_pair(e->loop, NULL, &a, &b), 0);
+    ends_secure(e, a, b, options);
+}
+
+static void ends_let_go(ends *e)
+{
+    for (int i = 0; i < 2; i++) {
+        ear_clear(&e->ear[i]);
+        tern_key_unref(e->op[i].key);
+        memset(&e->op[i], 0, sizeof e->op[i]);
+        ear_init(&e->ear[i]);
+    }
+    ends_run(e, TERN_SEC);
+}
+
+static void ends_clear(ends *e)
+{
+    ends_let_go(e);
+    for (int i = 0; i < 2; i++) {
+        tern_tls_identity_free(e->net[i].tls);
+        tern_key_unref(e->net[i].key);
+    }
+    ends_run(e, 60 * TERN_SEC);
+    tern_sim_free(e->sim);
+    assert_int_equal(tern_mem_alive(), 0);
+}
+
+/* Writes a flow of `total` bytes that repeats `flow`; returns how far it came. */
+static size_t push(ear *e, size_t at, size_t total)
+{
+    while (at < total) {
+        size_t offset = at % sizeof flow;
+        size_t n = sizeof flow - offset < total - at ? sizeof flow - offset : total - at;
+        size_t taken = ear_write(e, flow + offset, n);
+        at += taken;
+        if (taken < n) {
+            break;
+        }
+    }
+    return at;
+}
+
+static void flow_both_ways(ends *e, size_t total)
+{
+    size_t sent[2], got[2] = {0, 0};
+    for (size_t i = 0; i < sizeof flow; i++) {
+        flow[i] = (uint8_t)(i * 7 ^ i >> 8);
+    }
+    for (int i = 0; i < 2; i++) {
+        sent[i] = push(&e->ear[i], 0, total);
+    }
+    for (int rounds = 0; got[0] < total || got[1] < total; rounds++) {
+        assert_true(rounds < 10000);
+        ends_run(e, TERN_MS);
+        for (int i = 0; i < 2; i++) {
+            ear *end = &e->ear[i];
+            uint8_t *p = tern_buf_data(&end->got);
+            size_t n = tern_buf_len(&end->got);
+            for (size_t k = 0; k < n; k++) {
+                if (p[k] != flow[(got[i] + k) % sizeof flow]) {
+                    fail_msg("byte %zu is wrong", got[i] + k);
+                }
+            }
+            got[i] += n;
+            tern_buf_consume(&end->got, n);
+            if (end->rooms > 0) {
+                end->rooms = 0;
+                sent[i] = push(end, sent[i], total);
+            }
+        }
+    }
+}
+
+static void ten_megabytes_over_memory(void **state)
+{
+    (void)state;
+    ends e;
+    ends_make(&e);
+    ends_over_memory(&e, &(tern_secure_op){0});
+    flow_both_ways(&e, 10 << 20);
+    ends_clear(&e);
+}
+
+static tern_stream *accepted;
+
+static void on_accept(void *owner, tern_tcp *t)
+{
+    accepted = tern_tcp_stream_new(owner, t, 1 << 20, TERN_SEC, NULL);
+}
+
+static void dialled(tern_op *op, const tern_error *error)
+{
+    (void)op;
+    assert_int_equal(error->code, 0);
+}
+
+static void ten_megabytes_over_tcp(void **state)
+{
+    (void)state;
+    ends e;
+    tern_tcp_listener *listener;
+    tern_tcp_dial_op dial = {.write_queue = 1 << 20, .stall = TERN_SEC};
+    ends_make(&e);
+    dial.to = (tern_endpoint){.family = 4, .ip = {10, 0, 0, 1}};
+    assert_int_equal(tern_tcp_listen(e.loop, &dial.to, on_accept, e.loop, &listener), 0);
+    tern_tcp_listener_local(listener, &dial.to);
+    tern_op_init(&dial.op, e.loop, TERN_NEVER, dialled);
+    assert_int_equal(tern_tcp_stream_dial(&dial, NULL), 0);
+    ends_run(&e, TERN_SEC);
+    ends_secure(&e, dial.stream, accepted, &(tern_secure_op){0});
+    flow_both_ways(&e, 10 << 20);
+    tern_tcp_listener_close(listener);
+    ends_clear(&e);
+}
+
+/* ---- the certificate, and clocks ---- */
+
+#define YEAR (UINT64_C(365) * 24 * 3600 * TERN_SEC)
+
+static void certificate_serves_the_net(void **state)
+{
+    (void)state;
+    ends e;
+    ends_make(&e);
+    uint64_t wall = tern_loop_wall(e.loop);
+    ends_over_memory(&e, &(tern_secure_op){0});
+    const void *first = e.net[0].tls;
+    assert_non_null(first);
+    ends_let_go(&e);
+    tern_sim_set_wall(e.sim, wall + 50 * YEAR);
+    ends_over_memory(&e, &(tern_secure_op){0});
+    assert_ptr_equal(e.net[0].tls, first);
+    assert_int_equal(e.error[0].code, 0);
+    ends_let_go(&e);
+    tern_sim_set_wall(e.sim, wall - YEAR); /* it would not be valid yet */
+    ends_over_memory(&e, &(tern_secure_op){0});
+    assert_ptr_not_equal(e.net[0].tls, first);
+    assert_int_equal(e.error[0].code, 0);
+    ends_clear(&e);
+}
+
+/* The client's certificate is judged where the clock says `later` after it was made; so is the
+ * server's when the roles change. */
+static void clocks_apart(void **state)
+{
+    (void)state;
+    static const int64_t years[] = {101, -1};
+    for (int i = 0; i < 4; i++) {
+        ends e;
+        tern_stream *lower[2];
+        int judged = i % 2;
+        ends_make(&e);
+        uint64_t wall = tern_loop_wall(e.loop) + 10 * YEAR;
+        tern_sim_set_wall(e.sim, wall);
+        assert_int_equal(tern_tls_identity_new(e.loop, e.net[judged].key, &e.net[judged].tls), 0);
+        assert_int_equal(tern_memory_pair(e.loop, NULL, &lower[0], &lower[1]), 0);
+        ends_begin(&e, judged, lower[judged], &(tern_secure_op){0});
+        tern_sim_set_wall(e.sim, (uint64_t)((int64_t)wall + years[i / 2] * (int64_t)YEAR));
+        ends_begin(&e, 1 - judged, lower[1 - judged], &(tern_secure_op){0});
+        ends_run(&e, TERN_SEC);
+        assert_int_equal(e.error[1 - judged].code, TERN_E_PROTOCOL);
+        assert_non_null(strstr(e.error[1 - judged].text, "clock"));
+        assert_int_equal(e.net[1 - judged].counters.tls_bad_certificate, 1);
+        ends_clear(&e);
+    }
+}
+
+/* The initiator believes before it is judged: the refusal ends its stream, and says why. */
+static void refusal_reaches_the_initiator(void **state)
+{
+    (void)state;
+    ends e;
+    tern_stream *lower[2];
+    ends_make(&e);
+    assert_int_equal(tern_memory_pair(e.loop, NULL, &lower[0], &lower[1]), 0);
+    ends_begin(&e, 0, lower[0], &(tern_secure_op){0});
+    ends_begin(&e, 1, lower[1], &(tern_secure_op){.expected = e.net[1].self});
+    ends_run(&e, TERN_SEC);
+    assert_int_equal(e.error[1].code, TERN_E_PEER_ID);
+    assert_int_equal(e.net[1].counters.tls_wrong_peer, 1);
+    assert_int_equal(e.error[0].code, 0);
+    assert_int_equal(e.ear[0].closed, 1);
+    assert_int_equal(e.ear[0].why.code, TERN_E_RESET);
+    assert_int_equal(e.ear[0].why.wire, SSL_AD_BAD_CERTIFICATE);
+    assert_int_equal(e.net[0].counters.tls_refused, 1);
+    ends_clear(&e);
+}
+
+static void public_key_cannot_secure(void **state)
+{
+    (void)state;
+    ends e;
+    size_t n;
+    tern_key *public;
+    ends_make(&e);
+    const uint8_t *bytes = tern_key_public(e.net[1].key, &n);
+    assert_int_equal(tern_key_from_public(bytes, n, &public), 0);
+    tern_key_unref(e.net[1].key);
+    e.net[1].key = public;
+    ends_over_memory(&e, &(tern_secure_op){0});
+    assert_int_equal(e.error[1].code, TERN_E_STATE);
+    assert_int_equal(e.error[0].code, TERN_E_RESET);
+    ends_clear(&e);
+}
+
+/* ---- hostile handshakes ---- */
+
+static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                     const unsigned char *in, unsigned in_n, void *unused)
+{
+    (void)ssl;
+    (void)in;
+    (void)in_n;
+    (void)unused;
+    *out = (const unsigned char *)"h2";
+    *out_n = 2;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+typedef enum trick {
+    TRICK_TWO_CERTIFICATES,
+    TRICK_NO_CERTIFICATE,
+    TRICK_TLS12,
+    TRICK_OTHER_ALPN,
+} trick;
+
+static void play(tls_peer *p, trick which)
+{
+    switch (which) {
+    case TRICK_TWO_CERTIFICATES:
+        assert_int_equal(SSL_CTX_add1_chain_cert(p->ctx, p->cert->x509), 1);
+        break;
+    case TRICK_NO_CERTIFICATE:
+        SSL_CTX_free(p->ctx);
+        p->ctx = SSL_CTX_new(TLS_method());
+        break;
+    case TRICK_TLS12:
+        SSL_CTX_set_max_proto_version(p->ctx, TLS1_2_VERSION);
+        break;
+    default:
+        assert_int_equal(SSL_CTX_set_alpn_protos(p->ctx, (const uint8_t *)"\x02h2", 3), 0);
+        SSL_CTX_set_alpn_select_cb(p->ctx, choose_h2, NULL);
+    }
+}
+
+#define COUNTER(name) offsetof(tern_counters, name)
+
+static void hostile_handshakes(void **state)
+{
+    (void)state;
+    static const struct {
+        trick trick;
+        bool we_initiate;
+        int code;
+        size_t counter;
+    } cases[] = {
+        {TRICK_TWO_CERTIFICATES, false, TERN_E_PROTOCOL, COUNTER(tls_bad_certificate)},
+        {TRICK_TWO_CERTIFICATES, true, TERN_E_PROTOCOL, COUNTER(tls_bad_certificate)},
+        {TRICK_NO_CERTIFICATE, false, TERN_E_PROTOCOL, COUNTER(tls_malformed)},
+        {TRICK_NO_CERTIFICATE, true, TERN_E_RESET, COUNTER(tls_refused)}, /* it gives up itself */
+        {TRICK_TLS12, false, TERN_E_UNSUPPORTED, COUNTER(tls_malformed)},
+        {TRICK_TLS12, true, TERN_E_RESET, COUNTER(tls_refused)},
+        {TRICK_OTHER_ALPN, false, TERN_E_NEGOTIATION, COUNTER(tls_malformed)},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tls_peer p;
+        tls_peer_make(&p, cases[i].we_initiate);
+        play(&p, cases[i].trick);
+        tls_peer_start(&p);
+        assert_int_equal(p.done, 1);
+        if (p.error.code != cases[i].code) {
+            fail_msg("case %zu: %d %s", i, p.error.code, p.error.text);
+        }
+        uint64_t count;
+        memcpy(&count, (const char *)&p.net.counters + cases[i].counter, sizeof count);
+        assert_int_equal(count, 1);
+        assert_null(p.op.lower);
+        tls_peer_clear(&p);
+    }
+}
+
+/* A server that answers with a protocol that nobody offered gets no muxer out of it. */
+static void an_answer_nobody_asked_for(void **state)
+{
+    (void)state;
+    static const char *const muxers[] = {"/yamux/1.0.0", NULL};
+    tls_peer p;
+    tls_peer_make(&p, true);
+    p.op.muxers = muxers;
+    play(&p, TRICK_OTHER_ALPN);
+    tls_peer_start(&p);
+    assert_int_equal(p.done, 1);
+    assert_true(p.error.code != 0 || p.op.muxer == NULL);
+    tls_peer_clear(&p);
+}
+
+/* ---- records ---- */
+
+/* Without close_notify the end between two records is an end, within one it is a cut. */
+static void cut_at_each_byte(void **state)
+{
+    (void)state;
+    const size_t whole = 10 + TERN_TLS_OVERHEAD;
+    for (size_t at = 0; at <= 2 * whole; at++) {
+        tls_peer p;
+        char *bytes;
+        tls_peer_connect(&p, at % 2);
+        tls_peer_seal(&p, "0123456789", 10, &bytes);
+        assert_int_equal(tls_peer_seal(&p, "0123456789", 10, &bytes), 2 * whole);
+        tls_peer_send_raw(&p, bytes, at);
+        EAR(&p.port, tern_stream_end(p.port.s));
+        tls_peer_run(&p);
+        bool border = at % whole == 0;
+        if (border) {
+            assert_int_equal(tern_buf_len(&p.ear.got), at / whole * 10);
+            assert_true(p.ear.ended);
+            assert_int_equal(p.ear.closed, 0);
+        } else {
+            assert_int_equal(p.ear.closed, 1);
+            assert_int_equal(p.ear.why.code, TERN_E_EOF);
+        }
+        assert_int_equal(p.net.counters.tls_truncated, !border);
+        tls_peer_clear(&p);
+    }
+}
+
+static void close_notify_is_the_end(void **state)
+{
+    (void)state;
+    tls_peer p;
+    char *bytes;
+    tls_peer_connect(&p, false);
+    size_t n = tls_peer_seal(&p, "last", 4, &bytes);
+    assert_int_equal(SSL_shutdown(p.ssl), 0);
+    n = (size_t)BIO_get_mem_data(p.out, &bytes);
+    tls_peer_send_raw(&p, bytes, n);
+    tls_peer_send_raw(&p, "what comes behind it is nothing", 31);
+    tls_peer_run(&p);
+    assert_int_equal(tern_buf_len(&p.ear.got), 4);
+    assert_true(p.ear.ended);
+    assert_int_equal(p.ear.closed, 0);
+    /* Our half goes on, and ends with a close_notify of its own. */
+    assert_int_equal(ear_write(&p.ear, "answer", 6), 6);
+    EAR(&p.ear, tern_stream_end(p.ear.s));
+    (void)BIO_reset(p.out);
+    tls_peer_turn(&p);
+    char text[16];
+    assert_int_equal(SSL_read(p.ssl, text, sizeof text), 6);
+    assert_int_equal(SSL_read(p.ssl, text, sizeof text), 0);
+    assert_int_equal(SSL_get_shutdown(p.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+    assert_true(p.port.ended);
+    EAR(&p.port, tern_stream_end(p.port.s));
+    tls_peer_run(&p);
+    assert_int_equal(p.ear.closed, 1);
+    assert_int_equal(p.ear.why.code, 0);
+    tls_peer_clear(&p);
+}
+
+static void records_that_lie(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes; /* instead of a record; NULL: one with a bit changed */
+        size_t n;
+        int code;
+        size_t counter;
+    } cases[] = {
+        {NULL, 0, TERN_E_CRYPTO, COUNTER(tls_decrypt)},
+        {"\x17\x03\x03\x41\x01", 5, TERN_E_TOO_LARGE, COUNTER(tls_malformed)},
+        {"\x17\x03\x03\xff\xff", 5, TERN_E_TOO_LARGE, COUNTER(tls_malformed)},
+        {"\x16\x03\x03\x00\x05hello", 10, TERN_E_MALFORMED, COUNTER(tls_malformed)},
+        {"\x17\x03\x03\x00\x01x", 6, TERN_E_CRYPTO, COUNTER(tls_decrypt)},
+        {"\x17\x03\x03\x00\x00", 5, TERN_E_CRYPTO, COUNTER(tls_decrypt)},
+        {"\xff\xff\xff\x00\x00", 5, TERN_E_MALFORMED, COUNTER(tls_malformed)},
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        tls_peer p;
+        tls_peer_connect(&p, i % 2);
+        const char *bytes = cases[i / 2].bytes;
+        size_t n = cases[i / 2].n;
+        if (bytes == NULL) {
+            char *record;
+            n = tls_peer_seal(&p, "12345678", 8, &record);
+            record[9] ^= 1;
+            bytes = record;
+        }
+        for (size_t at = 0; at < n && p.port.s != NULL; at++) {
+            tls_peer_send_raw(&p, bytes + at, 1);
+            tls_peer_run(&p);
+        }
+        assert_int_equal(p.ear.closed, 1);
+        if (p.ear.why.code != cases[i / 2].code) {
+            fail_msg("case %zu: %d %s", i, p.ear.why.code, p.ear.why.text);
+        }
+        uint64_t count;
+        memcpy(&count, (const char *)&p.net.counters + cases[i / 2].counter, sizeof count);
+        assert_int_equal(count, 1);
+        tls_peer_clear(&p);
+    }
+}
+
+static void update_key(tls_peer *p)
+{
+    assert_int_equal(SSL_key_update(p->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(p->ssl), 1);
+}
+
+static void keys_may_change(void **state)
+{
+    (void)state;
+    tls_peer p;
+    char text[16];
+    tls_peer_connect(&p, true);
+    for (int i = 0; i < 5; i++) {
+        update_key(&p);
+        assert_int_equal(SSL_write(p.ssl, "hello", 5), 5);
+        tls_peer_turn(&p);
+        assert_int_equal(tern_buf_len(&p.ear.got), 5 * ((size_t)i + 1));
+        assert_int_equal(ear_write(&p.ear, "yes", 3), 3);
+        tls_peer_turn(&p);
+        assert_int_equal(SSL_read(p.ssl, text, sizeof text), 3);
+    }
+    tls_peer_clear(&p);
+}
+
+/* Key updates without end, whose answers nobody reads or everybody does. */
+static void a_flood_of_key_updates(void **state)
+{
+    (void)state;
+    for (int reads = 0; reads < 2; reads++) {
+        tls_peer p;
+        tls_peer_connect(&p, false);
+        p.port.take = reads ? SIZE_MAX : 0;
+        int sent = 0;
+        while (p.ear.closed == 0 && sent < 10000) {
+            char *bytes;
+            update_key(&p);
+            long n = BIO_get_mem_data(p.out, &bytes);
+            tls_peer_send_raw(&p, bytes, (size_t)n);
+            (void)BIO_reset(p.out);
+            tls_peer_run(&p);
+            sent++;
+        }
+        assert_int_equal(p.ear.closed, 1);
+        assert_int_equal(p.ear.why.code, TERN_E_PROTOCOL);
+        assert_int_equal(sent, TERN_TLS_QUIET_MAX + 1);
+        assert_int_equal(p.net.counters.tls_malformed, 1);
+        tls_peer_clear(&p);
+    }
+}
+
+/* Small writes of one turn share a record; large ones fill records. */
+static void records_are_full(void **state)
+{
+    (void)state;
+    static uint8_t large[TERN_TLS_PLAIN_MAX * 3];
+    tls_peer p;
+    tls_peer_connect(&p, false);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(ear_write(&p.ear, "0123456789", 10), 10);
+    }
+    tls_peer_run(&p);
+    assert_int_equal(tern_buf_len(&p.port.got), 1000 + TERN_TLS_OVERHEAD);
+    tls_peer_turn(&p);
+    assert_int_equal(ear_write(&p.ear, "head", 4), 4);
+    assert_int_equal(ear_write(&p.ear, large, sizeof large), sizeof large);
+    tls_peer_run(&p);
+    assert_int_equal(tern_buf_len(&p.port.got), 4 + sizeof large + 4 * TERN_TLS_OVERHEAD);
+    tls_peer_clear(&p);
+}
+
+/* ---- memory ---- */
+
+/* An owner that needs no memory itself. */
+typedef struct counter {
+    tern_stream *s; /* NULL once closed */
+    size_t got;
+} counter;
+
+static size_t count_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
+{
+    counter *c = owner;
+    (void)s;
+    (void)data;
+    c->got += n;
+    return n;
+}
+
+static void count_closed(void *owner, tern_stream *s, const tern_error *why)
+{
+    counter *c = owner;
+    (void)s;
+    assert_int_not_equal(why->code, 0);
+    c->s = NULL;
+}
+
+static const tern_stream_events counting = {.on_data = count_data, .on_closed = count_closed};
+
+static void count_on(counter *c, ear *e)
+{
+    *c = (counter){.s = e->s};
+    e->s = NULL;
+    tern_stream_take(c->s, &counting, c);
+}
+
+static void write_if_open(const counter *c, const void *p, size_t n)
+{
+    if (c->s != NULL) {
+        tern_stream_write(c->s, p, n);
+    }
+}
+
+static void let_go(counter *c)
+{
+    if (c->s != NULL) {
+        tern_stream_drop(c->s);
+    }
+}
+
+/* Each allocation fails in turn while bytes flow: the stream ends, or all is well. */
+static void short_of_memory(void **state)
+{
+    (void)state;
+    static uint8_t data[40000];
+    bool whole = false;
+    for (size_t at = 1; !whole; at++) {
+        tls_peer p;
+        counter ours, port;
+        char *bytes;
+        tls_peer_connect(&p, true);
+        count_on(&ours, &p.ear);
+        count_on(&port, &p.port);
+        size_t n = tls_peer_seal(&p, data, sizeof data, &bytes);
+        tern_mem_fail_at(at, 0);
+        write_if_open(&port, bytes, 3);
+        tls_peer_run(&p);
+        write_if_open(&port, bytes + 3, n - 3);
+        write_if_open(&ours, data, 100);
+        write_if_open(&ours, data, sizeof data);
+        tls_peer_run(&p);
+        whole = tern_mem_count() < at;
+        tern_mem_fail_at(0, 0);
+        if (whole) {
+            assert_int_equal(ours.got, sizeof data);
+            assert_true(port.got > sizeof data + 100);
+        }
+        let_go(&ours);
+        let_go(&port);
+        tls_peer_clear(&p);
+        assert_true(at < 1000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ten_megabytes_over_memory),
+        cmocka_unit_test(ten_megabytes_over_tcp),
+        cmocka_unit_test(certificate_serves_the_net),
+        cmocka_unit_test(clocks_apart),
+        cmocka_unit_test(refusal_reaches_the_initiator),
+        cmocka_unit_test(public_key_cannot_secure),
+        cmocka_unit_test(hostile_handshakes),
+        cmocka_unit_test(an_answer_nobody_asked_for),
+        cmocka_unit_test(cut_at_each_byte),
+        cmocka_unit_test(close_notify_is_the_end),
+        cmocka_unit_test(records_that_lie),
+        cmocka_unit_test(keys_may_change),
+        cmocka_unit_test(a_flood_of_key_updates),
+        cmocka_unit_test(records_are_full),
+        cmocka_unit_test(short_of_memory),
+    };
+    return TERN_TEST_MAIN(tests);
+}

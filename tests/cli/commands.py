@@ -1,0 +1,333 @@
+"""Commands that do their work and end: ping, identify, key, addr, features."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+
+from cli import LOOPBACK, Skip, want
+from tap import expect
+
+FACTS = {"peer", "addr", "direction", "transport", "security", "muxer", "limited"}
+BOTH = [LOOPBACK, LOOPBACK + "/ws"]
+TRANSPORTS = ["tcp", "ws"]
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def road(node, transport):
+    """The address of that transport."""
+    return next(a for a in node.addrs if ("/ws/" in a) == (transport == "ws"))
+
+
+def fields(event, names):
+    want(set(event) >= set(names), f"these fields are missing: {set(names) - set(event)}", event)
+
+
+def check_facts(event, node, transport, direction="out"):
+    fields(event, FACTS)
+    expect(event, peer=node.peer, direction=direction, transport=transport, security="noise", muxer="yamux",
+           limited=False, addr=road(node, transport).partition("/p2p/")[0])
+
+
+async def stop(node):
+    node.tell(cmd="stop")
+    await node.ended()
+
+
+# ---- ping and identify ----
+
+async def ping_text(cli, transport):
+    async with cli.node(listen=BOTH) as node:
+        result = await cli.does("ping", road(node, transport), "-c", "2", "-i", "0")
+        result.has(f"^connected to {node.peer} over {transport}, noise, yamux$")
+        result.has(r"^pong 1: [\d.]+ ms$").has(r"^pong 2: [\d.]+ ms$")
+        result.has(r"^2 sent, 2 received; min [\d.]+ avg [\d.]+ max [\d.]+ ms; connected in [\d.]+ ms$")
+        want(len(result.out.splitlines()) == 4, "there are other lines", result)
+        await stop(node)
+
+
+async def ping_json(cli, transport):
+    async with cli.node(listen=BOTH) as node:
+        events = (await cli.does("ping", "--json", "-c", "3", "-i", "0", road(node, transport))).events()
+        want([e["event"] for e in events] == ["pong"] * 3 + ["summary"], "the events are others", events)
+        for seq, pong in enumerate(events[:3], 1):
+            expect(pong, seq=seq)
+            want(isinstance(pong["rtt_us"], int) and pong["rtt_us"] > 0, "no round trip", pong)
+        summary, trips = events[3], [e["rtt_us"] for e in events[:3]]
+        expect(summary, sent=3, received=3, min_us=min(trips), max_us=max(trips))
+        want(min(trips) <= summary["avg_us"] <= max(trips) and summary["connect_us"] > 0, "no statistics", summary)
+        check_facts(summary, node, transport)
+        await stop(node)
+
+
+async def ping_without_peer_id(cli):
+    async with cli.node(listen=BOTH) as node:
+        for addr in node.addrs:
+            result = await cli.does("ping", "--json", "-c", "1", addr.partition("/p2p/")[0])
+            expect(result.events()[-1], peer=node.peer, received=1)
+        await stop(node)
+
+
+async def options_of_dials(cli):
+    """--security, --muxer, --log=VALUE, options after --, a large --timeout."""
+    async with cli.node() as node:
+        await cli.does("ping", "--security", "noise", "--muxer=yamux", "--log=error", "-c", "1", "--timeout", "1e9",
+                       "--", node.addrs[0])
+        await stop(node)
+
+
+async def who_dials(cli):
+    """--key is who we are, --data remembers who we were, else we are somebody new."""
+    key, made = await cli.key("key")
+    async with cli.node() as node:
+        for options in (["--key", key], ["--data", cli.folder / "d"], ["--data", cli.folder / "d"], [], []):
+            await cli.does("ping", "-c", "1", node.addrs[0], *options)
+        await stop(node)
+        peers = [e["peer"] for e in node.events if e["event"] == "connected"]
+    want(len(peers) == 5 and peers[0] == made["peer"] and peers[1] == peers[2] and len(set(peers)) == 4,
+         "the node saw other peers", peers)
+    want(stat.S_IMODE((cli.folder / "d").stat().st_mode) == 0o700, "the data folder's mode is not 0700")
+
+
+async def ping_interrupted(cli):
+    """Ctrl-C ends a ping with its summary, and the connection in good order."""
+    async with cli.node() as node:
+        async with cli.running("ping", "--json", "-c", "1000000", "-i", "1000", node.addrs[0]) as ping:
+            await ping.happens("pong", seq=1)
+            ping.signal(signal.SIGINT)
+            await ping.ended()
+            expect(await ping.happens("summary"), sent=1, received=1)
+        await node.happens("disconnected")
+        await stop(node)
+
+
+async def identify_text(cli):
+    async with cli.node(listen=BOTH) as node:
+        result = await cli.does("identify", node.addrs[0])
+        for line in (f"peer +{node.peer}", "agent +tern/", "protocol version +", "connection +tcp, noise, yamux",
+                     "observed address +/ip4/127.0.0.1/tcp/", "signed record +yes", "addresses +/ip4/127.0.0.1/tcp/",
+                     "protocols +/", " +/ipfs/ping/1.0.0$"):
+            result.has(f"^{line}")
+        await stop(node)
+
+
+async def identify_json(cli, transport):
+    async with cli.node(listen=BOTH) as node:
+        events = (await cli.does("identify", "--json", road(node, transport))).events()
+        want(len(events) == 1, "not one event", events)
+        want(events[0]["event"] == "identify", "another event", events)
+        expect(events[0], signed_record=True)
+        fields(events[0], ["agent", "protocol_version", "protocols", "listen_addrs", "observed_addr"])
+        check_facts(events[0], node, transport)
+        want(events[0]["agent"].startswith("tern/"), "not tern's agent", events)
+        want({"/ipfs/id/1.0.0", "/ipfs/ping/1.0.0"} <= set(events[0]["protocols"]), "protocols", events)
+        bare = {a.partition("/p2p/")[0] for a in node.addrs}
+        want({a.partition("/p2p/")[0] for a in events[0]["listen_addrs"]} == bare, "listen_addrs", events)
+        want(events[0]["observed_addr"].startswith("/ip4/127.0.0.1/tcp/"), "observed_addr", events)
+        await stop(node)
+
+
+# ---- keys ----
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def key_new(cli, kind):
+    path = cli.folder / "key"
+    for mask in (0o000, 0o077):
+        path.unlink(missing_ok=True)
+        made = await cli.does("key", "new", "--type", kind, "--out", path, preexec_fn=lambda m=mask: os.umask(m))
+        want(mode(path) == 0o600, f"the key file's mode is {mode(path):o}", made)
+    made.has(f"^type +{kind}$").has("^peer +(12D3Koo|16Uiu2H|Qm)").has("^base36 +k").has("^base32 +b")
+    shown = await cli.does("key", "show", "--key", path)
+    want(made.out == shown.out, "what is shown is not what was made", f"{made}\n{shown}")
+    event = (await cli.does("key", "show", "--json", "--key", path)).events()[0]
+    expect(event, type=kind, file=str(path))
+    want(all(event[form] in shown.out for form in ("peer", "base36", "base32")), "JSON says otherwise", event)
+
+
+async def key_used(cli, kind):
+    """A node with that key is that peer, and proves it."""
+    path, made = await cli.key("key", "--type", kind)
+    async with cli.node("--key", path) as node:
+        want(node.peer == made["peer"], "the node is another peer", node.peer)
+        await cli.does("ping", "-c", "1", node.addrs[0])
+        await stop(node)
+
+
+async def key_of_node(cli):
+    """Without a file, `key` is about the identity that `run` uses."""
+    data = cli.folder / "data"
+    made = (await cli.does("key", "new", "--json", "--data", data)).events()[0]
+    want(mode(data) == 0o700 and mode(data / "identity.key") == 0o600, "the modes are not 0700 and 0600")
+    async with cli.node(name="data") as node:
+        want(node.peer == made["peer"], "the node is another peer", node.peer)
+        await stop(node)
+    shown = (await cli.does("key", "show", "--json", "--data", data)).events()[0]
+    want(shown == made, "what is shown is not what was made", shown)
+    await cli.says(1, "key", "new", "--data", data, about="identity.key.*exists")
+    env = {**os.environ, "XDG_DATA_HOME": str(cli.folder / "xdg")}
+    made = (await cli.does("key", "new", "--json", env=env)).events()[0]
+    want(made["file"] == str(cli.folder / "xdg/tern/identity.key"), "the file is another", made)
+
+
+PEM = {
+    "ed25519": [["genpkey", "-algorithm", "ed25519"]],
+    "secp256k1": [["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
+                  ["ecparam", "-name", "secp256k1", "-genkey"]],
+    "ecdsa": [["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+              ["ecparam", "-name", "prime256v1", "-genkey"], ["ecparam", "-name", "prime256v1", "-genkey", "-noout"]],
+    "rsa": [["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["genrsa", "-traditional", "3072"]],
+}
+
+
+def base58(data):
+    number, text = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = ALPHABET[digit] + text
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+def varint(n):
+    return bytes([n]) if n < 0x80 else bytes([n & 0x7f | 0x80]) + varint(n >> 7)
+
+
+def peer_of(pem, kind):
+    """The peer id by the specification, from what openssl says of the key."""
+    der = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=pem, capture_output=True,
+                         check=True).stdout
+    if kind == "secp256k1":
+        point = der[-64:]
+        der = bytes([2 + point[63] % 2]) + point[:32]
+    data = der[-32:] if kind == "ed25519" else der
+    number = {"rsa": 0, "ed25519": 1, "secp256k1": 2, "ecdsa": 3}[kind]
+    message = b"\x08" + bytes([number]) + b"\x12" + varint(len(data)) + data
+    return base58(b"\x00" + bytes([len(message)]) + message if len(message) <= 42
+                  else b"\x12\x20" + hashlib.sha256(message).digest())
+
+
+async def key_pem(cli, kind):
+    if not shutil.which("openssl"):
+        raise Skip("no openssl")
+    for number, command in enumerate(PEM[kind]):
+        pem = subprocess.run(["openssl", *command], capture_output=True, check=True).stdout
+        path = cli.write(f"{number}.pem", pem)
+        event = (await cli.does("key", "show", "--json", "--key", path)).events()[0]
+        expect(event, type=kind, peer=peer_of(pem, kind))
+
+
+async def key_open_to_all(cli):
+    """A key file that others can read is used, with a warning."""
+    path, made = await cli.key("key")
+    path.chmod(0o644)
+    async with cli.node("--key", path) as node:
+        want(node.peer == made["peer"], "the node is another peer", node.peer)
+        await node.error(f"warning.*{path}.*chmod 600")
+        node.tell(cmd="stop")
+        await node.ended(errors=["warning"])
+
+
+# ---- addr and features ----
+
+PEER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
+ADDRS = [  # text, bytes, transport, parts
+    ("/ip4/192.0.2.1/tcp/4001", "04c0000201060fa1", "tcp", "ip4=192.0.2.1 tcp=4001"),
+    ("/ip6/2001:db8::1/tcp/443/ws", "2920010db80000000000000000000000010601bbdd03", "ws",
+     "ip6=2001:db8::1 tcp=443 ws="),
+    ("/dns4/example.org/tcp/80", None, "tcp", "dns4=example.org tcp=80"),
+    ("/dns/example.org/tcp/80/ws", None, "ws", "dns=example.org tcp=80 ws="),
+    (f"/ip4/192.0.2.1/tcp/4001/p2p/{PEER}", None, "tcp", f"ip4=192.0.2.1 tcp=4001 p2p={PEER}"),
+    ("/ip4/192.0.2.1/udp/7", "04c000020191020007", None, "ip4=192.0.2.1 udp=7"),
+    ("/unix/tmp/tern.sock", None, None, "unix=/tmp/tern.sock"),
+    ("/memory/1234", None, None, "memory=1234"),
+]
+
+
+async def addr(cli, text, octets, transport, parts):
+    event = (await cli.does("addr", "--json", text)).events()[0]
+    expect(event, text=text, transport=transport)
+    want(octets is None or event["bytes"] == octets, f"the bytes are not {octets}", event)
+    want(" ".join(f"{p['name']}={p['value']}" for p in event["parts"]) == parts, f"the parts are not {parts}", event)
+    result = (await cli.does("addr", text)).has(f"^text +{text}$").has(f"^bytes +{event['bytes']}$")
+    result.has(f"^dialled by +{transport or 'no transport here'}$")
+    for part in event["parts"]:
+        result.has(f"^.{{10}} {part['name']} +{part['value']}$")
+
+
+async def addr_written_anew(cli):
+    """Other ways to write an address come out as the canonical one."""
+    event = (await cli.does("addr", "--json", "/ip6/2001:DB8:0:0::1/tcp/4001")).events()[0]
+    expect(event, text="/ip6/2001:db8::1/tcp/4001")
+    event = (await cli.does("addr", "--json", f"/ip4/192.0.2.1/tcp/1/ipfs/{PEER}")).events()[0]
+    expect(event, text=f"/ip4/192.0.2.1/tcp/1/p2p/{PEER}")
+
+
+async def features(cli):
+    events = (await cli.does("features", "--json")).events()
+    known = {}
+    for event in events:
+        fields(event, ["kind", "name", "id", "dial", "listen"])
+        want(event["event"] == "feature" and isinstance(event["dial"], bool), "not a feature", event)
+        known.setdefault(event["kind"], set()).add(event["name"])
+    for kind, names in {"transport": {"tcp", "ws"}, "security": {"noise"}, "muxer": {"yamux"},
+                        "protocol": {"ping", "identify"}, "key": {"ed25519", "secp256k1", "ecdsa", "rsa"}}.items():
+        want(names <= known.get(kind, set()), f"there is no {kind} {names}", known)
+    text = (await cli.does("features")).has("^transport +tcp +dial +listen ")
+    want(len(text.out.splitlines()) == len(events), "text and JSON differ", text)
+
+
+# ---- the output ----
+
+async def closed_pipe(cli):
+    """Who reads us may go: no signal kills us, and we say it."""
+    for args in (["features"], ["features", "--json"], ["--help"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb") as pipe:
+            await cli.says(1, *args, about="standard output: Broken pipe", stdout=pipe)
+
+
+async def no_standard_files(cli):
+    """With 0, 1 and 2 closed nothing of ours takes their places."""
+    def close_all():
+        for fd in (0, 1, 2):
+            os.close(fd)
+
+    async with cli.node() as node:
+        result = await cli.call("ping", "-c", "1", node.addrs[0], preexec_fn=close_all)
+        want(result.status == 0, "it does not ping", result)
+        await stop(node)
+
+
+async def peer_text_is_harmless(cli):
+    """A peer's words neither drive a terminal nor break JSON: here the words are ours, in an address."""
+    addr_ = "/unix/" + "a\x1b[31m\x07\u009b".encode().decode() + "b"
+    text = await cli.call("addr", addr_)
+    want("\x1b" not in text.out + "".join(text.err) and "\x07" not in text.out, "control characters", text)
+    event = await cli.call("addr", "--json", addr_)
+    want(event.status != 0 or json.loads(event.out), "no JSON", event)
+
+
+def tests():
+    found = [(f"{what.__name__.replace('_', ' ')} over {t}", lambda cli, what=what, t=t: what(cli, t))
+             for what in (ping_text, ping_json, identify_json) for t in TRANSPORTS]
+    found += [
+        ("identify text", identify_text), ("ping without a peer id", ping_without_peer_id),
+        ("options of commands that dial", options_of_dials), ("who dials", who_dials),
+        ("ping: Ctrl-C", ping_interrupted),
+    ]
+    for kind in ("ed25519", "secp256k1", "ecdsa", "rsa"):
+        found += [(f"key: {kind}: {name}", lambda cli, what=what, kind=kind: what(cli, kind)) for name, what in
+                  (("new and show", key_new), ("is the peer of a node", key_used), ("PEM", key_pem))]
+    found += [("key: the node's own", key_of_node), ("key: a file open to all", key_open_to_all)]
+    found += [(f"addr: {row[0]}", lambda cli, row=row: addr(cli, *row)) for row in ADDRS]
+    found += [
+        ("addr: written anew", addr_written_anew), ("features", features), ("output: a closed pipe", closed_pipe),
+        ("output: no standard files", no_standard_files), ("output: harmless", peer_text_is_harmless),
+    ]
+    return found

@@ -1,0 +1,81 @@
+/* The TLS handshake against any bytes: those of a server if the first byte is even, those of a
+ * client if it is odd. Nobody gets through without a key, and nothing may leak. */
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "crypto/tls_engine.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static const char *const alpn[] = {"/yamux/1.0.0", "libp2p", NULL};
+
+static tern_tls_context *context(void)
+{
+    static tern_tls_context *made;
+    if (made == NULL) {
+        tern_key *key;
+        tern_cert *cert;
+        if (tern_key_generate(TERN_KEY_ED25519, &key) != 0 ||
+            tern_cert_make(key, UINT64_C(1800000000000000000), &cert) != 0 ||
+            tern_tls_context_new(&(tern_tls_settings){.cert = cert}, &made) != 0) {
+            abort();
+        }
+        tern_cert_free(cert);
+        tern_key_unref(key);
+    }
+    return made;
+}
+
+static int judge(void *owner, tern_span certificate, size_t count, tern_error *ret)
+{
+    (void)owner;
+    (void)certificate;
+    (void)count;
+    return tern_fail(ret, TERN_E_PEER_ID, "fuzz", "nobody");
+}
+
+static bool keep(void *owner, const uint8_t *p, size_t n)
+{
+    return tern_buf_append(owner, p, n) == 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    tern_tls_engine *e;
+    tern_buf out;
+    tern_error error = {0};
+    tern_span nothing = {NULL, 0};
+    if (n == 0 || n > 40000) {
+        return 0;
+    }
+    bool server = data[0] & 1;
+    tern_tls_options o = {.server = server, .alpn = alpn, .judge = judge};
+    tern_buf_init(&out, 0);
+    if (tern_tls_engine_new(context(), &o, &e) != 0) {
+        abort();
+    }
+    tern_tls_engine_output(e, keep, &out);
+    int r = server ? 0 : tern_tls_engine_handshake(e, &nothing, &error);
+    data++;
+    n--;
+    while (r == 0 && n > 0) {
+        size_t piece = (data[n - 1] & 0x80) != 0 ? n : 1 + data[n - 1] % n;
+        uint8_t *copy = tern_memdup(data, piece); /* exactly so long: overruns show */
+        tern_span in = {copy, piece};
+        if (copy == NULL) {
+            abort();
+        }
+        r = tern_tls_engine_handshake(e, &in, &error);
+        tern_free(copy);
+        if (r == 1 || (r == 0 && in.len != 0) || (r < 0 && error.code != r)) {
+            abort();
+        }
+        data += piece;
+        n -= piece;
+    }
+    tern_tls_engine_free(e);
+    tern_buf_free(&out);
+    return 0;
+}
