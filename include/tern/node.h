@@ -60,8 +60,8 @@ typedef struct tern_options {
     const char *agent;         /* "tern/VERSION" */
     const tern_node_events *events;
     void *owner;
-    const char *security;     /* offer only this ("noise"); NULL = all, best first */
-    const char *muxer;        /* offer only this ("yamux"); NULL = all, best first */
+    const char *security;     /* offer only this ("noise", "tls"); NULL = all, best first */
+    const char *muxer;        /* offer only this ("yamux", "mplex"); NULL = all, best first */
     const char *page;         /* folder of files served over HTTP on the TCP port; NULL = none */
     bool metrics;             /* serve /metrics and /healthz, to loopback only ... */
     bool metrics_public;      /* ... or to everybody */

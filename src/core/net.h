@@ -26,7 +26,7 @@ typedef struct tern_limits {
     uint32_t streams_per_conn;     /* incoming, alive */
     uint32_t streams_unnegotiated; /* of these, still negotiating */
     uint32_t stream_window_max;    /* yamux: largest receive window of a stream */
-    uint32_t conn_window_max;      /* yamux: sum of what all streams of a conn may have unread */
+    uint32_t conn_window_max;      /* sum of what all streams of a conn may have unread */
     uint32_t conns;                /* in all */
     uint32_t conns_per_peer;
     uint32_t conns_per_ip; /* IPv4 address or IPv6 /56; 0 = no limit */

@@ -225,6 +225,7 @@ yamux_stream *yamux_stream_new(yamux_conn *conn)
         return NULL;
     }
     s->conn = conn;
+    s->early = YAMUX_EARLY;
     tern_list_init(&s->link);
     return s;
 }

@@ -11,6 +11,8 @@
     (10 * TERN_SEC) /* a stream done on our side waits so long for the peer's end */
 #define YAMUX_LINGER_BYTES (1u << 20) /* ... and drops so many bytes meanwhile */
 
+#define YAMUX_EARLY 512 /* of a stream's first bytes: a negotiation and a first request */
+
 typedef struct yamux_conn {
     tern_conn base;
     tern_net *net;
@@ -34,6 +36,7 @@ typedef struct yamux_stream {
     tern_list link;        /* in blocked, lingering or draining */
     uint64_t linger_until; /* 0 = does not linger */
     uint32_t lingered;     /* bytes dropped meanwhile */
+    uint16_t early;        /* so many bytes more may wait in core.out */
     bool draining;
 } yamux_stream;
 

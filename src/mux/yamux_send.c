@@ -6,7 +6,8 @@
  * each to the lower stream with its header, several in one call. The frame that does not fit is cut
  * where the room ends: the lower write comes short, so its on_room follows, and the rest of that
  * one frame waits in core.out. While the lower stream is full, writers line up in conn->blocked.
- * Then each turn lets the first of them write, one frame if others wait, so that none starves. */
+ * Then each turn lets the first of them write, one frame if others wait, so that none starves.
+ * Only the first YAMUX_EARLY bytes of a stream may wait in core.out, too. */
 #include "mux/yamux_conn.h"
 
 #include "base/bytes.h"
@@ -17,7 +18,8 @@
 enum {
     FRAMES = 16,            /* in one write below */
     SPANS = 1 + 3 * FRAMES, /* pieces of them: what waits, then headers and pieces of bodies */
-    WORTHWHILE = 1024       /* a frame is not cut shorter than this to fit the room */
+    WORTHWHILE = 1024,      /* a frame is not cut shorter than this to fit the room */
+    EARLY_OUT = TERN_YAMUX_OUT_MAX / 2 /* with more in core.out, nothing early joins it */
 };
 
 bool yamux_flush(yamux_conn *conn)
@@ -161,6 +163,38 @@ static size_t share(const yamux_conn *conn, size_t total)
     return others && total > TERN_YAMUX_BODY_MAX ? TERN_YAMUX_BODY_MAX : total;
 }
 
+/* How many bytes of a stream may still wait in core.out, behind `more` that will be there then. */
+static size_t early_room(const yamux_stream *s, size_t more)
+{
+    size_t queued = tern_buf_len(&s->conn->core.out) + more + TERN_YAMUX_HEADER;
+    size_t room = queued < EARLY_OUT ? EARLY_OUT - queued : 0;
+    room = room < s->early ? room : s->early;
+    return room < s->y.send_window ? room : s->y.send_window;
+}
+
+/* The first bytes of a stream need no turn: others that fill the connection must not keep it from
+ * being negotiated. Returns how many of the n bytes wait now. */
+static size_t send_early(yamux_stream *s, tern_pieces *p, size_t n)
+{
+    yamux_conn *conn = s->conn;
+    uint8_t header[TERN_YAMUX_HEADER];
+    tern_span spans[SPANS] = {{header, sizeof header}};
+    unsigned used = 1;
+    size_t room = early_room(s, 0);
+    n = n < room ? n : room;
+    if (n == 0) {
+        return 0;
+    }
+    size_t body = tern_pieces_take(p, n, spans, SPANS, &used);
+    tern_yamux_core_data(&conn->core, &s->y, (uint32_t)body, header);
+    s->early = (uint16_t)(s->early - body);
+    if (tern_pieces_keep(&conn->core.out, spans, used, 0) != 0) {
+        conn->core.broken = TERN_E_NOMEM;
+        yamux_want_turn(conn);
+    }
+    return body;
+}
+
 static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
 {
     yamux_stream *s = (yamux_stream *)base;
@@ -168,7 +202,7 @@ static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
     tern_pieces p = {.v = v, .n = n};
     size_t total = tern_span_total(v, n), done = 0;
     if (!tern_list_empty(&s->link)) {
-        return 0; /* its turn comes */
+        return send_early(s, &p, total); /* its turn comes */
     }
     if (!s->y.syn_sent && s->y.ours) {
         tern_yamux_core_announce(&conn->core, &s->y);
@@ -182,7 +216,7 @@ static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
         }
         if (cut) {
             block(s);
-            return done;
+            return done + send_early(s, &p, total - done);
         }
     }
     if (done < total && s->y.send_window > 0) {
@@ -198,14 +232,14 @@ static size_t stream_room(const tern_stream *base)
     const yamux_stream *s = (const yamux_stream *)(const void *)base;
     const yamux_conn *conn = s->conn;
     size_t room = tern_stream_room(conn->lower);
-    size_t ahead = tern_buf_len(&conn->core.out);
+    size_t ahead = tern_buf_len(&conn->core.out), syns = 0;
     if (s->y.ours && !s->y.syn_sent) {
-        ahead += tern_yamux_core_unsent_before(&conn->core, &s->y) * TERN_YAMUX_HEADER;
+        syns = tern_yamux_core_unsent_before(&conn->core, &s->y) * TERN_YAMUX_HEADER;
     }
-    if (!tern_list_empty(&s->link) || room < ahead) {
-        return 0;
+    if (!tern_list_empty(&s->link) || room < ahead + syns) {
+        return early_room(s, syns);
     }
-    room -= ahead;
+    room -= ahead + syns;
     size_t most = share(conn, s->y.send_window), done = 0;
     bool full = false;
     while (!full && done < most) {
@@ -215,7 +249,8 @@ static size_t stream_room(const tern_stream *base)
         room -= full ? room : frame;
         done += body;
     }
-    return done;
+    size_t early = full ? early_room(s, syns + TERN_YAMUX_HEADER + WORTHWHILE) : 0;
+    return done + early < s->y.send_window ? done + early : s->y.send_window;
 }
 
 /* --- the other operations --- */

@@ -188,6 +188,38 @@ static void test_one_stream_fills_a_long_fat_pipe(void **state)
     sim_nodes_clear(&p.w);
 }
 
+/* While one stream fills the connection, others are opened and answered, from both sides. */
+static void test_streams_open_on_a_full_connection(void **state)
+{
+    (void)state;
+    pair p;
+    asked up, down;
+    sim_ping ping;
+    pair_init(&p);
+    tern_sim_set_default_link(p.w.sim, &(tern_sim_link){.delay = DELAY, .rate = 10 << 20});
+    assert_int_equal(tern_node_serve_perf(p.b->node), 0);
+    connect_both(&p);
+    static asked more[2 * 30];
+    for (int i = 0; i < 30; i++) {
+        ask(&p, 16 << 20, 0, &more[2 * i]);
+        ask(&p, 0, 16 << 20, &more[2 * i + 1]);
+    }
+    ask(&p, 64 << 20, 0, &up);
+    ask(&p, 0, 64 << 20, &down);
+    for (int i = 0; i < 5; i++) {
+        sim_nodes_run(&p.w, 500 * TERN_MS);
+        sim_nodes_ping(p.a, p.conn, &ping);
+        assert_int_equal(ping.error.code, 0);
+        sim_nodes_ping(p.b, p.b->conn, &ping);
+        assert_int_equal(ping.error.code, 0);
+    }
+    wait_for(&p, &up);
+    wait_for(&p, &down);
+    check_exact(&up, 64 << 20, 0);
+    check_exact(&down, 0, 64 << 20);
+    sim_nodes_clear(&p.w);
+}
+
 static void test_not_served_unless_asked(void **state)
 {
     (void)state;
@@ -411,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_many_streams),
         cmocka_unit_test(test_progress_is_told),
         cmocka_unit_test(test_one_stream_fills_a_long_fat_pipe),
+        cmocka_unit_test(test_streams_open_on_a_full_connection),
         cmocka_unit_test(test_not_served_unless_asked),
         cmocka_unit_test(test_liars),
         cmocka_unit_test(test_cut_head_is_reset),

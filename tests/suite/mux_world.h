@@ -52,7 +52,8 @@ struct mux_world {
     mux_side side[2];
     tern_list ends;
     uint32_t seed;
-    bool failing; /* allocations fail: nothing is promised but that it all ends */
+    uint32_t most; /* bytes that one act of a random session writes */
+    bool failing;  /* allocations fail: nothing is promised but that it all ends */
 };
 
 uint32_t mux_random(mux_world *w);

@@ -47,7 +47,7 @@ static void act_at_random(mux_end *e)
         break;
     default:
         if (!e->incoming && e->s->ended == 0) {
-            e->to_send += mux_random(e->w) % 300000;
+            e->to_send += mux_random(e->w) % e->w->most;
             mux_end_write(e);
         }
         break;
@@ -73,6 +73,8 @@ static void random_session(uint32_t seed)
     tern_memory_options options = {.window = sizes[seed % 5], .chunk = sizes[seed / 5 % 5]};
     mux_make(&w, &options);
     w.seed = seed * 2654435761u;
+    bool narrow = options.window - 1 < 100 || options.chunk - 1 < 100; /* 0 is wide */
+    w.most = narrow ? 12000 : 300000;
     for (int i = 0; i < 2; i++) {
         w.side[i].on_accept = accept_at_random;
         w.side[i].net.limits.streams_per_conn = seed % 3 == 0 ? 5 : 512;
@@ -86,7 +88,7 @@ static void random_session(uint32_t seed)
         if (s != NULL) {
             mux_end *e = mux_end_new(side, s);
             e->tag = e->peer_tag = 1 + mux_random(&w) % 1000; /* an echo or nothing */
-            e->to_send = mux_random(&w) % 100000;
+            e->to_send = mux_random(&w) % (w.most / 3);
             e->ends = mux_random(&w) % 2 == 0;
             mux_end_take(e);
             mux_end_write(e);
