@@ -27,6 +27,7 @@
 
 static bool set_common(SSL_CTX *ctx)
 {
+    char groups[] = GROUPS;
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
@@ -35,19 +36,20 @@ static bool set_common(SSL_CTX *ctx)
     SSL_CTX_set_alpn_select_cb(ctx, tern_tls_select_alpn, NULL);
     return SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_ciphersuites(ctx, CIPHERS_13) == 1 &&
            SSL_CTX_set_cipher_list(ctx, CIPHERS_12) == 1 &&
-           SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 &&
+           SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
            SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1;
 }
 
 static bool set_mutual(SSL_CTX *ctx, const tern_cert *cert)
 {
+    char signatures[] = SIGNATURES;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, tern_tls_verify, NULL);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_clear_options(ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT); /* records that say nothing */
     return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == 1 &&
+           SSL_CTX_set1_sigalgs_list(ctx, signatures) == 1 &&
            SSL_CTX_use_certificate(ctx, cert->x509) == 1 &&
            SSL_CTX_use_PrivateKey(ctx, cert->pkey) == 1;
 }

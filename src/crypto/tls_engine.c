@@ -25,9 +25,10 @@ struct tern_tls_engine {
     bool send_failed; /* memory was short: the connection is torn */
     int (*judge)(void *owner, tern_span certificate, size_t count, tern_error *ret);
     void *judge_owner;
-    int judged;        /* what judge said */
-    tern_error *error; /* during a handshake: where judge says why */
-    const char *const *alpn;
+    int judged;              /* what judge said */
+    tern_error *error;       /* during a handshake: where judge says why */
+    const char *const *alpn; /* during the handshake */
+    const char *agreed;      /* after it: one of alpn, or NULL */
 };
 
 /* ---- the BIO ---- */
@@ -102,7 +103,9 @@ int tern_tls_verify(X509_STORE_CTX *store, void *unused)
     int count = sk_X509_num(X509_STORE_CTX_get0_untrusted(store));
     uint8_t *der = NULL;
     int n = x != NULL ? i2d_X509(x, &der) : 0;
-    if (n > 0 && count > 0) {
+    if (e->judge == NULL) {
+        e->judged = tern_fail(e->error, TERN_E_PROTOCOL, "tls", "a certificate nobody asked for");
+    } else if (n > 0 && count > 0) {
         e->judged = e->judge(e->judge_owner, (tern_span){der, (size_t)n}, (size_t)count, e->error);
     } else {
         e->judged = tern_fail(e->error, TERN_E_NOMEM, "tls", "out of memory");
@@ -241,8 +244,9 @@ static bool set_up(tern_tls_engine *e, const tern_tls_context *context, const te
     }
     SSL_set_connect_state(e->ssl);
     return set_alpn(e) &&
-           (o->server_name == NULL || (SSL_set_tlsext_host_name(e->ssl, o->server_name) == 1 &&
-                                       SSL_set1_host(e->ssl, o->server_name) == 1));
+           (o->server_name == NULL ||
+            (SSL_set_tlsext_host_name(e->ssl, (char *)(uintptr_t)o->server_name) == 1 &&
+             SSL_set1_host(e->ssl, o->server_name) == 1));
 }
 
 int tern_tls_engine_new(tern_tls_context *context, const tern_tls_options *o, tern_tls_engine **ret)
@@ -278,6 +282,14 @@ void tern_tls_engine_output(tern_tls_engine *e,
     e->send_owner = owner;
 }
 
+static const char *agreed_alpn(const tern_tls_engine *e)
+{
+    const unsigned char *name;
+    unsigned n;
+    SSL_get0_alpn_selected(e->ssl, &name, &n);
+    return n > 0 ? find_alpn(e, name, n) : NULL;
+}
+
 int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *reterr)
 {
     ERR_clear_error();
@@ -286,17 +298,19 @@ int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *ret
     int r = SSL_do_handshake(e->ssl);
     *in = e->in;
     e->in = (tern_span){NULL, 0};
-    r = r == 1 && !e->send_failed ? 1 : outcome(e, r, reterr);
     e->error = NULL;
-    return r;
+    if (r != 1 || e->send_failed) {
+        return outcome(e, r, reterr);
+    }
+    e->agreed = agreed_alpn(e);
+    e->alpn = NULL; /* the caller's, and asked no more */
+    e->judge = NULL;
+    return 1;
 }
 
 const char *tern_tls_engine_alpn(const tern_tls_engine *e)
 {
-    const unsigned char *name;
-    unsigned n;
-    SSL_get0_alpn_selected(e->ssl, &name, &n);
-    return n > 0 ? find_alpn(e, name, n) : NULL;
+    return e->agreed;
 }
 
 ssize_t tern_tls_engine_read(tern_tls_engine *e, tern_span *in, uint8_t *out, size_t cap,

@@ -44,9 +44,10 @@ void tern_tls_context_free(tern_tls_context *context);
 
 typedef struct tern_tls_options {
     bool server;
-    const char *const *alpn; /* best first, NULL-terminated, kept; the client's
-                                order decides. NULL: none. A peer that offers some
-                                but none of these is refused */
+    /* Best first, NULL-terminated; the client's order decides. NULL: none. A peer that offers some
+     * but none of these is refused. The list is used until the handshake is done, the one agreed on
+     * as long as the engine lives. */
+    const char *const *alpn;
     const char *server_name; /* a web client's: sent, and looked for in the certificate */
     /* libp2p: judges the one certificate the peer showed (count says how many it
      * was). 0, or an error with *ret filled. */

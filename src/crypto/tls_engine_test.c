@@ -1,15 +1,14 @@
-/* The TLS engine: two ends over memory in any pieces, hostile peers in both roles, the web's rules,
+/* The TLS engine: two ends over memory in any pieces,  hostile peers in both roles,
  * and OpenSSL's allocations failing in turn. */
-#include "crypto/cert_forge_test.h"
+#include "crypto/tls_ends_test.h"
 
 #include <stdlib.h>
 
-#include <openssl/pem.h>
-
-#include "base/buf.h"
-#include "crypto/tls_context.h"
-
 static const char *const yamux_alpn[] = {"/yamux/1.0.0", "libp2p", NULL};
+
+static tern_key *identity;
+static tern_cert *good_cert;
+static tern_tls_context *good;
 
 /* ---- OpenSSL's memory ---- */
 
@@ -34,154 +33,6 @@ static void release(void *p, const char *file, int line)
     (void)file;
     (void)line;
     free(p);
-}
-
-/* ---- two ends ---- */
-
-typedef struct end {
-    tern_tls_engine *engine;
-    tern_buf out; /* for the other */
-    bool no_memory;
-    int judged; /* what judge shall say; -1000 = what tern_cert_verify does */
-    size_t certificates;
-    int result; /* of the handshake */
-    tern_error error;
-} end;
-
-typedef struct ends {
-    end e[2]; /* client, server */
-} ends;
-
-static tern_key *identity;
-static tern_cert *good_cert;
-static tern_tls_context *good;
-
-static bool keep(void *owner, const uint8_t *p, size_t n)
-{
-    end *e = owner;
-    return !e->no_memory && tern_buf_append(&e->out, p, n) == 0;
-}
-
-static int judge(void *owner, tern_span certificate, size_t count, tern_error *ret)
-{
-    end *e = owner;
-    const char *text = "refused";
-    tern_key *key = NULL;
-    int code = e->judged;
-    e->certificates = count;
-    if (code == -1000) {
-        code = tern_cert_verify(certificate, FORGE_WALL, &key, &text);
-        tern_key_unref(key);
-    }
-    if (code != 0) {
-        ret->code = code;
-        memcpy(ret->text, text, strlen(text) + 1);
-    }
-    return code;
-}
-
-static bool ends_make(ends *x, tern_tls_context *client, tern_tls_context *server,
-                      const char *const *client_alpn, const char *const *server_alpn,
-                      const char *name)
-{
-    bool ok = true;
-    memset(x, 0, sizeof *x);
-    for (int i = 0; i < 2; i++) {
-        end *e = &x->e[i];
-        tern_tls_options o = {
-            .server = i == 1,
-            .alpn = i == 0 ? client_alpn : server_alpn,
-            .server_name = i == 0 ? name : NULL,
-            .judge = judge,
-            .owner = e,
-        };
-        tern_buf_init(&e->out, 0);
-        e->judged = -1000;
-        ok = tern_tls_engine_new(i == 0 ? client : server, &o, &e->engine) == 0 && ok;
-        if (e->engine != NULL) {
-            tern_tls_engine_output(e->engine, keep, e);
-        }
-    }
-    return ok;
-}
-
-static void ends_clear(ends *x)
-{
-    for (int i = 0; i < 2; i++) {
-        tern_tls_engine_free(x->e[i].engine);
-        tern_buf_free(&x->e[i].out);
-    }
-}
-
-/* Gives one end up to `chunk` of what the other has for it. */
-static void advance(ends *x, int i, size_t chunk)
-{
-    end *e = &x->e[i];
-    tern_buf *from = &x->e[1 - i].out;
-    size_t n = tern_buf_len(from) < chunk ? tern_buf_len(from) : chunk;
-    uint8_t *copy = tern_memdup(tern_buf_data(from), n); /* exactly so long: overruns show */
-    tern_span in = {copy, n};
-    assert_non_null(copy);
-    e->result = tern_tls_engine_handshake(e->engine, &in, &e->error);
-    assert_true(in.len == 0 || e->result != 0);
-    tern_buf_consume(from, n - in.len);
-    tern_free(copy);
-}
-
-static void shake(ends *x, size_t chunk)
-{
-    advance(x, 0, chunk);
-    for (int idle = 0; idle < 2;) {
-        idle = 0;
-        for (int i = 1; i >= 0; i--) {
-            if (x->e[i].result == 0 && tern_buf_len(&x->e[1 - i].out) > 0) {
-                advance(x, i, chunk);
-            } else {
-                idle++;
-            }
-        }
-    }
-}
-
-static void assert_shaken(const ends *x, int client, int server)
-{
-    if (x->e[0].result != client || x->e[1].result != server) {
-        fail_msg("client %d (%s), server %d (%s)", x->e[0].result, x->e[0].error.text,
-                 x->e[1].result, x->e[1].error.text);
-    }
-}
-
-/* All that the other has sent, decrypted behind *got; what the last read said. */
-static ssize_t read_all(ends *x, int i, tern_buf *got)
-{
-    end *e = &x->e[i];
-    tern_buf *from = &x->e[1 - i].out;
-    ssize_t r = 1;
-    while (r > 0) {
-        uint8_t *p = tern_buf_data(from);
-        tern_span in = {p, tern_buf_len(from)};
-        size_t n = in.len;
-        /* The plaintext may go where the record lay. */
-        r = tern_tls_engine_read(e->engine, &in, p, n, &e->error);
-        if (r > 0) {
-            assert_int_equal(tern_buf_append(got, p, (size_t)r), 0);
-        }
-        tern_buf_consume(from, n - in.len);
-    }
-    return r;
-}
-
-static void exchange(ends *x, int from, const uint8_t *p, size_t n)
-{
-    tern_buf got;
-    tern_buf_init(&got, 0);
-    assert_int_equal(tern_tls_engine_write(x->e[from].engine, p, n), 0);
-    size_t records = (n + TERN_TLS_PLAIN_MAX - 1) / TERN_TLS_PLAIN_MAX;
-    assert_int_equal(tern_buf_len(&x->e[from].out), n + records * TERN_TLS_OVERHEAD);
-    assert_int_equal(read_all(x, 1 - from, &got), 0);
-    assert_int_equal(tern_buf_len(&got), n);
-    assert_memory_equal(tern_buf_data(&got), p, n);
-    tern_buf_free(&got);
 }
 
 /* ---- what shall work ---- */
@@ -476,116 +327,6 @@ static void output_without_memory(void **state)
     ends_clear(&x);
 }
 
-/* ---- the web ---- */
-
-typedef struct pem {
-    tern_buf chain, key;
-} pem;
-
-static void pem_append(BIO *bio, tern_buf *out)
-{
-    char *p;
-    long n = BIO_get_mem_data(bio, &p);
-    assert_int_equal(tern_buf_append(out, p, (size_t)n), 0);
-    BIO_free(bio);
-}
-
-static void pem_make(pem *ret, const forge *f)
-{
-    tern_cert *cert = forge_cert(identity, f);
-    BIO *bio = BIO_new(BIO_s_mem());
-    tern_buf_init(&ret->chain, 0);
-    tern_buf_init(&ret->key, 0);
-    assert_int_equal(PEM_write_bio_X509(bio, cert->x509), 1);
-    pem_append(bio, &ret->chain);
-    bio = BIO_new(BIO_s_mem());
-    assert_int_equal(PEM_write_bio_PrivateKey(bio, cert->pkey, NULL, NULL, 0, NULL, NULL), 1);
-    pem_append(bio, &ret->key);
-    tern_cert_free(cert);
-}
-
-static void pem_clear(pem *p)
-{
-    tern_buf_free(&p->chain);
-    tern_buf_free(&p->key);
-}
-
-static tern_span span_of(const tern_buf *b)
-{
-    return (tern_span){tern_buf_data(b), tern_buf_len(b)};
-}
-
-static void web(void **state)
-{
-    (void)state;
-    static const char *const http[] = {"http/1.1", NULL};
-    int64_t now = (int64_t)time(NULL);
-    const forge valid = {.not_critical = true, .from = now - 60, .to = now + 3600};
-    const forge old = {.not_critical = true, .from = now - 60, .to = now - 30};
-    const struct {
-        const forge *f;
-        const char *name;
-        bool trusted;
-        int result;
-    } cases[] = {
-        {&valid, "localhost", true, 1},
-        {&valid, "elsewhere", true, TERN_E_SIGNATURE},
-        {&valid, "localhost", false, TERN_E_SIGNATURE},
-        {&old, "localhost", true, TERN_E_SIGNATURE},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ends x;
-        pem p, other;
-        tern_tls_context *server, *client;
-        pem_make(&p, cases[i].f);
-        pem_make(&other, &valid);
-        tern_tls_settings s = {.chain_pem = span_of(&p.chain), .key_pem = span_of(&p.key)};
-        tern_tls_settings c = {.ca_pem = span_of(cases[i].trusted ? &p.chain : &other.chain)};
-        assert_int_equal(tern_tls_context_new(&s, &server), 0);
-        assert_int_equal(tern_tls_context_new(&c, &client), 0);
-        assert_true(ends_make(&x, client, server, http, http, cases[i].name));
-        shake(&x, SIZE_MAX);
-        assert_int_equal(x.e[0].result, cases[i].result);
-        if (cases[i].result == 1) {
-            assert_shaken(&x, 1, 1);
-            assert_string_equal(tern_tls_engine_alpn(x.e[1].engine), "http/1.1");
-            exchange(&x, 0, (const uint8_t *)"GET / HTTP/1.1\r\n\r\n", 18);
-        } else {
-            assert_non_null(strstr(x.e[0].error.text, "not trusted"));
-        }
-        ends_clear(&x);
-        tern_tls_context_free(client);
-        tern_tls_context_free(server);
-        pem_clear(&p);
-        pem_clear(&other);
-    }
-}
-
-static void web_settings_that_do_not_fit(void **state)
-{
-    (void)state;
-    pem p, other;
-    tern_tls_context *c = NULL;
-    const tern_span junk = {(const uint8_t *)"-----BEGIN CERTIFICATE-----\nxx\n", 31};
-    pem_make(&p, &(forge){0});
-    pem_make(&other, &(forge){0});
-    const tern_tls_settings wrong[] = {
-        {.chain_pem = junk, .key_pem = span_of(&p.key)},
-        {.chain_pem = span_of(&p.key), .key_pem = span_of(&p.key)},
-        {.chain_pem = span_of(&p.chain)},
-        {.chain_pem = span_of(&p.chain), .key_pem = junk},
-        {.chain_pem = span_of(&p.chain), .key_pem = span_of(&other.key)},
-        {.ca_pem = junk},
-        {.ca_pem = span_of(&p.key)},
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        assert_int_equal(tern_tls_context_new(&wrong[i], &c), TERN_E_INVALID);
-        assert_null(c);
-    }
-    pem_clear(&p);
-    pem_clear(&other);
-}
-
 /* ---- memory ---- */
 
 /* The n-th allocation of OpenSSL's fails: an end says so or all is well, and nothing breaks. */
@@ -654,20 +395,12 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_pieces_of_any_size),
-        cmocka_unit_test(data_behind_the_handshake),
-        cmocka_unit_test(every_kind_of_certificate),
-        cmocka_unit_test(application_protocols),
-        cmocka_unit_test(halves_close_by_themselves),
-        cmocka_unit_test(hostile_peers),
-        cmocka_unit_test(refusals_are_said),
-        cmocka_unit_test(each_byte_of_the_answer),
-        cmocka_unit_test(records_that_lie),
-        cmocka_unit_test(output_without_memory),
-        cmocka_unit_test(web),
-        cmocka_unit_test(web_settings_that_do_not_fit),
-        cmocka_unit_test(contexts_short_of_memory),
-        cmocka_unit_test(openssl_short_of_memory),
+        cmocka_unit_test(in_pieces_of_any_size),      cmocka_unit_test(data_behind_the_handshake),
+        cmocka_unit_test(every_kind_of_certificate),  cmocka_unit_test(application_protocols),
+        cmocka_unit_test(halves_close_by_themselves), cmocka_unit_test(hostile_peers),
+        cmocka_unit_test(refusals_are_said),          cmocka_unit_test(each_byte_of_the_answer),
+        cmocka_unit_test(records_that_lie),           cmocka_unit_test(output_without_memory),
+        cmocka_unit_test(contexts_short_of_memory),   cmocka_unit_test(openssl_short_of_memory),
     };
     return cmocka_run_group_tests(tests, make_good, drop_good) +
            (tern_mem_alive() == 0 ? 0 : tern_test_leak());

@@ -14,6 +14,9 @@
 #include "streams/memory.h"
 #include "suite/ear.h"
 
+/* The place of a counter, for tables. */
+#define COUNTER(name) offsetof(tern_counters, name)
+
 typedef struct tls_peer {
     tern_sim *sim;
     tern_loop *loop;
@@ -139,6 +142,14 @@ static inline size_t tls_peer_seal(tls_peer *p, const void *data, size_t n, char
 {
     assert_int_equal(SSL_write(p->ssl, data, (int)n), n);
     return (size_t)BIO_get_mem_data(p->out, ret);
+}
+
+/* What our end counted there. */
+static inline uint64_t tls_peer_count(const tls_peer *p, size_t counter)
+{
+    uint64_t count;
+    memcpy(&count, (const char *)&p->net.counters + counter, sizeof count);
+    return count;
 }
 
 static inline void tls_peer_clear(tls_peer *p)
