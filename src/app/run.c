@@ -267,10 +267,7 @@ static int make_node(run_command *r)
     options.metrics = r->o->metrics;
     options.metrics_public = r->o->metrics_public;
     options.page = page_folder(r->o, folder, sizeof folder);
-    if (r->o->page && options.page == NULL) {
-        app_error(
-            "there is no page: its files were not built ('make run' does it when npm is there)");
-    }
+    r->page_missing = r->o->page && options.page == NULL;
     int code = tern_node_new(&options, &r->node, &error);
     tern_key_unref(key);
     if (code != 0) {
@@ -326,6 +323,10 @@ int app_run(app_options *o)
     }
     if (status == APP_OK) {
         status = bootstrap(&r);
+    }
+    if (status == APP_OK && r.page_missing) {
+        app_error(
+            "there is no page: its files were not built ('make run' does it when npm is there)");
     }
     if (status == APP_OK) {
         status = serve(&r);

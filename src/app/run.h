@@ -7,8 +7,9 @@
 typedef struct run_command {
     app_options *o;
     tern_node *node;
-    json_t *addrs; /* as last shown */
-    bool stopping; /* a command said so */
+    bool page_missing; /* wanted, but its files are not there */
+    json_t *addrs;     /* as last shown */
+    bool stopping;     /* a command said so */
 } run_command;
 
 /* A line of standard input: one JSON command. */
