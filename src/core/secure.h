@@ -38,8 +38,9 @@ typedef struct tern_secure {
      * EOF, TIMEOUT, and the lower stream's. */
     int (*begin)(tern_secure_op *op);
     /* Before attach, a failure or cancel only resets the lower stream, whose owner of the moment
-     * hears it; after attach the lower is reset and dropped. If the lower dies before attach,
-     * cancel the op inside its on_closed, or set op->lower to NULL and cancel later. */
+     * hears it; after attach the lower is reset and dropped, or only dropped where a last word (a
+     * TLS alert) must reach the peer. If the lower dies before attach, cancel the op inside its
+     * on_closed, or set op->lower to NULL and cancel later. */
     void (*attach)(tern_secure_op *op);
 } tern_secure;
 

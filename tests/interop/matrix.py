@@ -11,14 +11,14 @@ class Peer:
     securities: tuple = ("noise", "tls")
     muxers: tuple = ("yamux", "mplex")
     keys: tuple = ("ed25519", "secp256k1", "ecdsa", "rsa")
-    signed_record: bool = True  # its identify carries a signed peer record in the usual domain
+    unsigned: tuple = ()  # key types with which its identify has no peer record in the usual form
 
 
 PEERS = {
     "go": Peer("go-libp2p", muxers=("yamux",)),
-    "rust": Peer("rust-libp2p/", signed_record=False),  # made in the domain of the RFC's text
+    "rust": Peer("rust-libp2p/", unsigned=("ed25519", "secp256k1", "ecdsa", "rsa")),  # the domain of the RFC's text
     "js": Peer("js-libp2p/", keys=("ed25519", "secp256k1", "rsa")),
-    "py": Peer("py-libp2p/", keys=("ed25519", "secp256k1", "rsa")),
+    "py": Peer("py-libp2p/", keys=("ed25519", "secp256k1", "rsa"), unsigned=("rsa",)),  # leaves out RSA's Type, 0
 }
 
 

@@ -64,7 +64,7 @@ class Peers:
 def arguments(what):
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--tern", default="build/release/tern", help="the program under test")
-    parser.add_argument("--set", choices=SETS, default="base", help="which rows of matrix.py")
+    parser.add_argument("--set", choices=SETS, default="full", help="which rows of matrix.py")
     parser.add_argument("filter", nargs="*", help="only tests whose name has each of these in it")
     args = parser.parse_args()
     args.tern = os.path.abspath(args.tern)
