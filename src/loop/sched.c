@@ -158,7 +158,7 @@ uint64_t tern_sched_next(const tern_sched *sched)
 
 void tern_sched_run_timers(tern_sched *sched)
 {
-    /* What is armed from here on waits for the next call, so a timer that re-arms itself for now
+    /* What is armed from here on waits for the next call, so a timer that re-arms itself at once
      * cannot hold the loop. No such timer can hide an older one: its deadline is clamped to now and
      * its order is later. */
     uint64_t limit = sched->order;
