@@ -1,16 +1,16 @@
 /* Ed25519 identity keys (RFC 8032, pure). Data: 32 bytes public; private is seed (32) ‖ public
- * (32), or the legacy form with the public half twice (96).
+ * (32), or the legacy form with the public half twice (96). The secret of a tern_key is seed ‖
+ * public too.
  *
- * The signature operations are alone in this file, so that another library can take them over.
- * OpenSSL refuses s >= L and, while verifying, points that are not on the curve; such a key parses
- * but verifies nothing. Keys of small order, which verify too much, are refused here. */
-#include <openssl/evp.h>
-
+ * The operations are libsodium's, which does them in half of OpenSSL's time. It refuses s >= L, a
+ * commitment of small order and, while verifying, points that are not on the curve; such a key
+ * parses but verifies nothing. Keys of small order, which verify too much, are refused here. */
 #include "base/mem.h"
-#include "crypto/key_evp.h"
 #include "crypto/key_kind.h"
+#include "crypto/sodium.h"
+#include "crypto/symmetric.h"
 
-enum { SEED = 32, POINT = 32, SIGNATURE = 64, SHORT_MESSAGE = 256 };
+enum { SEED = 32, POINT = 32, SECRET = SEED + POINT, SIGNATURE = 64, SHORT_MESSAGE = 256 };
 
 /* The y coordinates below p of the eight points whose order divides 8 (0, 1, -1 and two more),
  * little-endian. The top bit, the sign of x, is not compared. */
@@ -62,15 +62,23 @@ static ssize_t read_public(tern_span data, uint8_t *ret_public)
     return POINT;
 }
 
+static void free_secret(void *secret)
+{
+    tern_wipe(secret, SECRET);
+    tern_free(secret);
+}
+
 static ssize_t from_seed(const uint8_t *seed, void **ret_secret, uint8_t *ret_public)
 {
-    EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, seed, SEED);
-    size_t n = POINT;
-    if (pkey == NULL || EVP_PKEY_get_raw_public_key(pkey, ret_public, &n) != 1 || n != POINT) {
-        EVP_PKEY_free(pkey);
+    uint8_t *secret = tern_malloc(SECRET);
+    if (secret == NULL) {
+        return TERN_E_NOMEM;
+    }
+    if (!tern_sodium_ready() || crypto_sign_seed_keypair(ret_public, secret, seed) != 0) {
+        free_secret(secret);
         return TERN_E_CRYPTO;
     }
-    *ret_secret = pkey;
+    *ret_secret = secret;
     return POINT;
 }
 
@@ -82,7 +90,7 @@ static ssize_t read_private(tern_span data, void **ret_secret, uint8_t *ret_publ
     ssize_t n = from_seed(data.data, ret_secret, ret_public);
     for (size_t at = SEED; n > 0 && at < data.len; at += POINT) {
         if (!tern_eq_ct(data.data + at, ret_public, POINT)) {
-            EVP_PKEY_free(*ret_secret);
+            free_secret(*ret_secret);
             n = TERN_E_MALFORMED;
         }
     }
@@ -91,30 +99,23 @@ static ssize_t read_private(tern_span data, void **ret_secret, uint8_t *ret_publ
 
 static ssize_t generate(void **ret_secret, uint8_t *ret_public)
 {
-    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    size_t n = POINT;
-    if (pkey == NULL || EVP_PKEY_get_raw_public_key(pkey, ret_public, &n) != 1 || n != POINT) {
-        EVP_PKEY_free(pkey);
-        return TERN_E_CRYPTO;
-    }
-    *ret_secret = pkey;
-    return POINT;
+    uint8_t seed[SEED];
+    tern_random(seed, sizeof seed);
+    ssize_t n = from_seed(seed, ret_secret, ret_public);
+    tern_wipe(seed, sizeof seed);
+    return n;
 }
 
 static ssize_t write_private(const tern_key *key, uint8_t *out, size_t cap)
 {
-    if (cap < SEED + POINT) {
+    if (cap < SECRET) {
         return TERN_E_TOO_LARGE;
     }
-    size_t n = SEED;
-    if (EVP_PKEY_get_raw_private_key(key->secret, out, &n) != 1 || n != SEED) {
-        return TERN_E_CRYPTO;
-    }
-    memcpy(out + SEED, tern_key_data(key).data, POINT);
-    return SEED + POINT;
+    memcpy(out, key->secret, SECRET);
+    return SECRET;
 }
 
-/* Ed25519 goes over the message twice, so OpenSSL wants it in one piece: a single span as it is,
+/* Ed25519 goes over the message twice, so it is wanted in one piece: a single span as it is,
  * short ones joined in `room`, longer ones in *ret_heap (the caller's). False when memory is short.
  */
 static bool join(const tern_span *v, unsigned n, uint8_t room[SHORT_MESSAGE], uint8_t **ret_heap,
@@ -153,14 +154,10 @@ static ssize_t sign(const tern_key *key, const tern_span *v, unsigned n, uint8_t
     if (!join(v, n, room, &heap, &message)) {
         return TERN_E_NOMEM;
     }
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    size_t sig_n = SIGNATURE;
-    bool ok = ctx != NULL &&
-              EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->secret, NULL) == 1 &&
-              EVP_DigestSign(ctx, out, &sig_n, message.data, message.len) == 1;
-    EVP_MD_CTX_free(ctx);
+    bool ok = tern_sodium_ready() &&
+              crypto_sign_detached(out, NULL, message.data, message.len, key->secret) == 0;
     tern_free(heap);
-    return ok ? (ssize_t)sig_n : TERN_E_CRYPTO;
+    return ok ? SIGNATURE : TERN_E_CRYPTO;
 }
 
 static int verify(const tern_key *key, const tern_span *v, unsigned n, const uint8_t *sig,
@@ -174,14 +171,8 @@ static int verify(const tern_key *key, const tern_span *v, unsigned n, const uin
     if (!join(v, n, room, &heap, &message)) {
         return TERN_E_NOMEM;
     }
-    EVP_PKEY *pkey =
-        EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, tern_key_data(key).data, POINT);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = pkey != NULL && ctx != NULL &&
-              EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
-              EVP_DigestVerify(ctx, sig, sig_n, message.data, message.len) == 1;
-    EVP_MD_CTX_free(ctx);
-    EVP_PKEY_free(pkey);
+    bool ok = tern_sodium_ready() && crypto_sign_verify_detached(sig, message.data, message.len,
+                                                                 tern_key_data(key).data) == 0;
     tern_free(heap);
     return ok ? 0 : TERN_E_SIGNATURE;
 }
@@ -195,5 +186,5 @@ const tern_key_kind tern_key_ed25519 = {
     .write_private = write_private,
     .sign = sign,
     .verify = verify,
-    .free_secret = tern_evp_free,
+    .free_secret = free_secret,
 };

@@ -1,4 +1,5 @@
-/* The primitives of Noise, on OpenSSL 3: see crypto/symmetric.h for the contract.
+/* The primitives of Noise, on OpenSSL 3 and, for X25519, libsodium: see crypto/symmetric.h for the
+ * contract.
  *
  * OpenSSL looks an algorithm up by name each time one is used implicitly, which costs more than a
  * small message. The five that we need are therefore fetched by the first caller and kept for the
@@ -24,6 +25,7 @@
 #include <openssl/evp.h>
 
 #include "base/mem.h"
+#include "crypto/sodium.h"
 
 struct algorithms {
     EVP_CIPHER *chacha20_poly1305;
@@ -190,67 +192,20 @@ int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span
     return 0;
 }
 
-static EVP_PKEY *x25519_secret(const uint8_t *secret)
-{
-    return EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, secret, TERN_X25519);
-}
-
 int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519])
 {
-    ERR_set_mark();
-    uint8_t out[TERN_X25519];
-    size_t n = sizeof out;
-    EVP_PKEY *key = x25519_secret(secret);
-    bool ok = key != NULL && EVP_PKEY_get_raw_public_key(key, out, &n) == 1 && n == sizeof out;
-    EVP_PKEY_free(key);
-    ERR_pop_to_mark();
-    if (!ok) {
-        return TERN_E_CRYPTO;
-    }
-    memcpy(ret_public, out, sizeof out);
-    return 0;
-}
-
-/* A key to agree with. OpenSSL computes the public half of a private key that comes without one,
- * which costs as much as the agreement and is never looked at by it: so it gets one, the peer's. */
-static EVP_PKEY *x25519_to_agree(const uint8_t *secret, const uint8_t *peer)
-{
-    /* only read: OSSL_PARAM has no const */
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)secret,
-                                          TERN_X25519),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)peer,
-                                          TERN_X25519),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
-    if (ctx != NULL && EVP_PKEY_fromdata_init(ctx) == 1 &&
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1) {
-        key = NULL;
-    }
-    EVP_PKEY_CTX_free(ctx);
-    return key;
+    return tern_sodium_ready() && crypto_scalarmult_curve25519_base(ret_public, secret) == 0
+               ? 0
+               : TERN_E_CRYPTO;
 }
 
 int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X25519],
                 uint8_t ret_shared[TERN_X25519])
 {
     static const uint8_t zero[TERN_X25519];
-    ERR_set_mark();
     uint8_t out[TERN_X25519];
-    size_t n = sizeof out;
-    EVP_PKEY *mine = x25519_to_agree(secret, peer);
-    EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer, TERN_X25519);
-    EVP_PKEY_CTX *ctx = mine != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL) : NULL;
-    bool ok = ctx != NULL && theirs != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
-              EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
-              EVP_PKEY_derive(ctx, out, &n) == 1 && n == sizeof out &&
+    bool ok = tern_sodium_ready() && crypto_scalarmult_curve25519(out, secret, peer) == 0 &&
               !tern_eq_ct(out, zero, sizeof zero);
-    EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(theirs);
-    EVP_PKEY_free(mine);
-    ERR_pop_to_mark();
     if (ok) {
         memcpy(ret_shared, out, sizeof out);
     }

@@ -1,6 +1,6 @@
-/* The primitives of Noise, on OpenSSL: ChaCha20-Poly1305, X25519, SHA-256, HMAC and HKDF; SHA-1 and
- * base64 for the WebSocket handshake stay with their users' codecs. Algorithms are fetched once a
- * process; a context is keyed once and reused for every message. */
+/* The primitives of Noise: ChaCha20-Poly1305, SHA-256, HMAC and HKDF on OpenSSL, X25519 on
+ * libsodium; SHA-1 and base64 for the WebSocket handshake stay with their users' codecs. Algorithms
+ * are fetched once a process; a context is keyed once and reused for every message. */
 #ifndef TERN_CRYPTO_SYMMETRIC_H
 #define TERN_CRYPTO_SYMMETRIC_H
 
