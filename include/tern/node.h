@@ -23,6 +23,7 @@
 #include <tern/key.h>
 #include <tern/multiaddr.h>
 #include <tern/peer_id.h>
+#include <tern/psk.h>
 #include <tern/stream.h>
 
 #ifdef __cplusplus
@@ -79,6 +80,8 @@ typedef struct tern_options {
     uint32_t handshake_timeout_ms; /* accepted socket to muxer: 10,000 */
     tern_node *beside; /* lives on this node's loop, which this one's run, start or embedder drives;
                           stopped and freed before it; not together with uv_loop */
+    const uint8_t *psk; /* the key of a private network (TERN_PSK bytes, tern/psk.h), copied: all
+                           connections go through it, others fail; NULL = none */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -180,7 +183,7 @@ TERN_API int tern_node_ping(tern_node *node, tern_conn *conn, tern_ping_done *do
 /* ---- what it can and what it did ---- */
 
 typedef struct tern_feature {
-    const char *kind; /* "transport", "security", "muxer", "protocol", "key" */
+    const char *kind; /* "transport", "security", "network", "muxer", "protocol", "key" */
     const char *name;
     const char *id; /* protocol id or multiaddr pattern */
     bool dial, listen;

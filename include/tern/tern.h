@@ -11,6 +11,7 @@
 #include <tern/node.h>
 #include <tern/peer_id.h>
 #include <tern/perf.h>
+#include <tern/psk.h>
 #include <tern/stream.h>
 #include <tern/sync.h>
 

@@ -27,7 +27,7 @@ typedef struct app_options {
     const char *command;
     app_list args; /* what is no option */
     app_list listen, announce, bootstrap;
-    const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir;
+    const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk;
     double timeout, interval, duration, hold; /* seconds */
     long count, parallel, streams;
     uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
@@ -35,8 +35,9 @@ typedef struct app_options {
     int verbose;
     bool json, help, page, metrics, metrics_public, perf;
     bool per_ip_given;
-    char *config_text; /* what the strings of a config file point into */
-    int line;          /* of the config file, while it is read */
+    uint8_t psk_key[TERN_PSK]; /* what the file of --psk holds; wiped by app_options_free */
+    char *config_text;         /* what the strings of a config file point into */
+    int line;                  /* of the config file, while it is read */
 } app_options;
 
 typedef struct app_command {
@@ -87,8 +88,13 @@ int app_identity_file(const app_options *o, char *out, size_t cap);
  * one that is kept nowhere. */
 int app_identity(const app_options *o, tern_key **ret);
 
+/* Reads the key file of a private network into o->psk_key / makes one, never over another file.
+ * APP_OK or APP_FAILED after a line. */
+int app_read_psk(app_options *o);
+int app_write_psk(const char *path, const uint8_t psk[TERN_PSK]);
+
 uint32_t app_ms(double seconds); /* from 1 to all that fits */
-/* Node options from the command line's; the key is the caller's. */
+/* Node options from the command line's; the key is the caller's, strings and --psk stay o's. */
 void app_node_options(const app_options *o, tern_key *key, const tern_node_events *events,
                       void *owner, tern_options *ret);
 

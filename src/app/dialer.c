@@ -13,6 +13,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
                       void *owner, tern_options *ret)
 {
     tern_options_init(ret);
+    ret->psk = o->psk != NULL ? o->psk_key : NULL;
     ret->key = key;
     ret->events = events;
     ret->owner = owner;

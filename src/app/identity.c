@@ -61,25 +61,56 @@ int app_read_key(const char *path, tern_key **ret)
     return APP_OK;
 }
 
-int app_write_key(const char *path, const tern_key *key)
+static int write_secret(const char *path, const unsigned char *bytes, ssize_t n)
 {
-    unsigned char bytes[KEY_FILE_MAX];
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         app_error("the key file %s cannot be made: %s", path, strerror(errno));
         return APP_FAILED;
     }
-    ssize_t n = tern_key_private(key, bytes, sizeof bytes);
     errno = ENOSPC; /* what a short write means */
     bool ok = n > 0 && write(fd, bytes, (size_t)n) == n && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
-    wipe(bytes, sizeof bytes);
     if (!ok) {
         app_error("the key file %s cannot be written: %s", path, strerror(errno));
         unlink(path); /* half a key would be in the way of the next attempt */
         return APP_FAILED;
     }
     return APP_OK;
+}
+
+int app_write_key(const char *path, const tern_key *key)
+{
+    unsigned char bytes[KEY_FILE_MAX];
+    ssize_t n = tern_key_private(key, bytes, sizeof bytes);
+    int status = write_secret(path, bytes, n);
+    wipe(bytes, sizeof bytes);
+    return status;
+}
+
+int app_write_psk(const char *path, const uint8_t psk[TERN_PSK])
+{
+    char text[TERN_PSK_TEXT];
+    tern_psk_text(psk, text);
+    int status = write_secret(path, (const unsigned char *)text, (ssize_t)strlen(text));
+    wipe(text, sizeof text);
+    return status;
+}
+
+int app_read_psk(app_options *o)
+{
+    unsigned char bytes[KEY_FILE_MAX];
+    tern_error error;
+    ssize_t n = read_whole(o->psk, bytes, sizeof bytes);
+    if (n < 0) {
+        return APP_FAILED;
+    }
+    int code = tern_psk_parse((const char *)bytes, (size_t)n, o->psk_key, &error);
+    wipe(bytes, sizeof bytes);
+    if (code != 0) {
+        app_say_error(o->psk, &error);
+    }
+    return code == 0 ? APP_OK : APP_FAILED;
 }
 
 /* mkdir -p, new folders with mode 0700. */

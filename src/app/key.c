@@ -1,4 +1,5 @@
-/* tern key: makes or shows an identity. */
+/* tern key: makes or shows an identity, or the key of a private network. */
+#include <stdio.h>
 #include <string.h>
 
 #include "app/app.h"
@@ -59,14 +60,55 @@ static int read_and_show(const app_options *o, const char *file)
     return status;
 }
 
+/* tern key psk: makes the key of a private network, or shows the fingerprint of one. */
+static int psk(app_options *o)
+{
+    uint8_t fingerprint[TERN_PSK_FINGERPRINT];
+    char hex[2 * TERN_PSK_FINGERPRINT + 1];
+    int status = APP_OK;
+    if (o->args.count > 1 || o->key != NULL || o->type != NULL ||
+        (o->out != NULL) == (o->psk != NULL)) {
+        return app_usage_error("key", "psk wants --out FILE to make a private network's key, or "
+                                      "--psk FILE to show one's fingerprint");
+    }
+    if (o->out != NULL) {
+        tern_psk_generate(o->psk_key);
+        status = app_write_psk(o->out, o->psk_key);
+    }
+    if (status == APP_OK && tern_psk_fingerprint(o->psk_key, fingerprint) != 0) {
+        app_error("the fingerprint cannot be computed");
+        status = APP_FAILED;
+    }
+    if (status != APP_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < sizeof fingerprint; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", fingerprint[i]);
+    }
+    const char *file = o->psk != NULL ? o->psk : o->out;
+    if (o->json) {
+        app_emit(json_pack("{s:s, s:s, s:o}", "event", "psk", "fingerprint", hex, "file",
+                           app_text(file)));
+    } else {
+        app_say("fingerprint %s\nfile        %s", hex, file);
+    }
+    return APP_OK;
+}
+
 int app_key(app_options *o)
 {
     const char *verb = o->args.count > 0 ? o->args.items[0] : "";
     bool new = strcmp(verb, "new") == 0;
     const char *file = new ? o->out : o->key;
     char identity[2100];
+    if (strcmp(verb, "psk") == 0) {
+        return psk(o);
+    }
     if (!new &&strcmp(verb, "show") != 0) {
-        return app_usage_error("key", "wants 'new' or 'show'");
+        return app_usage_error("key", "wants 'new', 'show' or 'psk'");
+    }
+    if (o->psk != NULL) {
+        return app_usage_error("key", "--psk goes with 'tern key psk'");
     }
     if (o->args.count > 1) {
         return app_usage_error("key", "%s takes no argument '%s'", verb, o->args.items[1]);

@@ -65,6 +65,8 @@ static const option options[] = {
     {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
     {"--security", STRING, FIELD(security), "noise|tls", "run " DIALS, "offers only this security"},
     {"--muxer", STRING, FIELD(muxer), "yamux|mplex", "run " DIALS, "offers only this muxer"},
+    {"--psk", STRING, FIELD(psk), "FILE", "run key " DIALS,
+     "talks to nodes of a private network only, whose key is in this file"},
     {"--type", STRING, FIELD(type), "TYPE", "key", "ed25519 (default), secp256k1, ecdsa or rsa"},
     {"--out", STRING, FIELD(out), "FILE", "key",
      "where the new key goes, mode 0600 (default: the data folder)"},
@@ -366,8 +368,10 @@ static int set_log(const app_options *o)
     return APP_OK;
 }
 
-/* Read twice when there is a config file: once to find it, then over it, so the command line wins.
- * Lists of the command line replace the file's. */
+/* A file of --psk is read here, so that it is read once.
+ *
+ * The words are read twice when there is a config file: once to find it, then over it, so the
+ * command line wins. Lists of the command line replace the file's. */
 int app_parse(int argc, char **argv, const app_command *command, app_options *ret)
 {
     set_defaults(ret, command->name);
@@ -389,10 +393,14 @@ int app_parse(int argc, char **argv, const app_command *command, app_options *re
             status = parse_words(argc, argv, ret);
         }
     }
-    return status == APP_OK ? set_log(ret) : status;
+    if (status == APP_OK) {
+        status = set_log(ret);
+    }
+    return status == APP_OK && ret->psk != NULL && !ret->help ? app_read_psk(ret) : status;
 }
 
 void app_options_free(app_options *o)
 {
     free(o->config_text);
+    explicit_bzero(o->psk_key, sizeof o->psk_key);
 }

@@ -31,7 +31,8 @@ typedef struct tern_listener_events {
 } tern_listener_events;
 
 typedef struct tern_transport {
-    const char *name;                          /* as in facts: "tcp", "ws" */
+    const char *name; /* as in facts: "tcp", "ws" */
+    bool native; /* yields conns, secured by themselves: a private network cannot go over them */
     bool (*dials)(const tern_multiaddr *addr); /* by its components alone */
     bool (*listens)(const tern_multiaddr *addr);
     /* Starts op->op. 0, or an error at once with op not started (*reterr says why). */

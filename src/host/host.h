@@ -26,15 +26,15 @@ struct tern_node {
     tern_swarm *swarm;
     tern_identify *identify;
     tern_page *page;
-    size_t answers;     /* HTTP answers under way */
-    tern_list pingers;  /* node_pinger: one a conn that was pinged */
-    tern_list handlers; /* node_handler: registered protocols */
-    tern_list dials;    /* node_dial: under way */
-    tern_list timers;   /* node_timer */
-    tern_timer awake;   /* keeps an own loop running while nothing else does */
-    tern_list sync;     /* sync_service: protocols served blockingly */
-    tern_list pipes;    /* tern_pipe: all that are not freed yet; guarded by lock */
-    struct tern_noise_identity *noise;
+    size_t answers;        /* HTTP answers under way */
+    tern_list pingers;     /* node_pinger: one a conn that was pinged */
+    tern_list handlers;    /* node_handler: registered protocols */
+    tern_list dials;       /* node_dial: under way */
+    tern_list timers;      /* node_timer */
+    tern_timer awake;      /* keeps an own loop running while nothing else does */
+    tern_list sync;        /* sync_service: protocols served blockingly */
+    tern_list pipes;       /* tern_pipe: all that are not freed yet; guarded by lock */
+    uint8_t psk[TERN_PSK]; /* of a private network, when options.psk is set; wiped at the end */
     pthread_t thread;
     pthread_mutex_t lock; /* guards stopped, sync and pipes, which other threads use */
     bool running, threaded, stopped;

@@ -213,6 +213,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
     tern_net *net = tern_node_net(node);
+    net->psk = node->options.psk;
     code = tern_noise_identity_new(net->loop, key, &net->noise);
     if (code != 0) {
         return tern_fail(reterr, code, "host", "the identity key cannot sign: %s",
@@ -256,6 +257,10 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
     }
     tern_options *o = &node->options;
     int code = 0;
+    if (o->psk != NULL) {
+        memcpy(node->psk, o->psk, sizeof node->psk);
+        o->psk = node->psk;
+    }
     if (copy_string(&node->agent, o->agent != NULL ? o->agent : "tern/" TERN_VERSION, &o->agent) !=
             0 ||
         copy_string(&node->security, o->security, &o->security) != 0 ||
@@ -393,6 +398,7 @@ void tern_node_free(tern_node *node)
     tern_free(node->security);
     tern_free(node->muxer);
     tern_free(node->page_folder);
+    tern_wipe(node->psk, sizeof node->psk);
     pthread_mutex_destroy(&node->lock);
     tern_free(node);
 }

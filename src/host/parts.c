@@ -22,6 +22,7 @@ static const tern_feature features[] = {
     {"transport", "ws", "/ip4|ip6|dns*/…/tcp/PORT/ws", true, true},
     {"security", "noise", "/noise", true, true},
     {"security", "tls", "/tls/1.0.0", true, true},
+    {"network", "private (PSK)", "/key/swarm/psk/1.0.0", true, true},
     {"muxer", "yamux", "/yamux/1.0.0", true, true},
     {"muxer", "mplex", "/mplex/6.7.0", true, true},
     {"protocol", "identify", TERN_IDENTIFY_ID, true, true},

@@ -322,6 +322,12 @@ static void start(tern_dialer *d, size_t i)
         fail_candidate(d, i, &error);
         return;
     }
+    if (transport->native && swarm->net.psk != NULL) {
+        tern_fail(&error, TERN_E_UNSUPPORTED, "swarm", "%s: %s cannot carry a private network",
+                  tern_multiaddr_text(c->addr), transport->name);
+        fail_candidate(d, i, &error);
+        return;
+    }
     attempt *a = tern_calloc(1, sizeof *a);
     if (a == NULL) {
         tern_fail(&error, TERN_E_NOMEM, "swarm", "out of memory");

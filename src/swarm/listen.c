@@ -133,6 +133,11 @@ int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multia
         return tern_fail(reterr, TERN_E_UNSUPPORTED, "swarm",
                          "no transport of this build listens on %s", tern_multiaddr_text(addr));
     }
+    if (transport->native && swarm->net.psk != NULL) {
+        return tern_fail(reterr, TERN_E_UNSUPPORTED, "swarm",
+                         "%s: %s cannot carry a private network; try tcp or ws",
+                         tern_multiaddr_text(addr), transport->name);
+    }
     tern_swarm_listener *l = tern_calloc(1, sizeof *l);
     if (l == NULL) {
         return tern_fail(reterr, TERN_E_NOMEM, "swarm", "out of memory");

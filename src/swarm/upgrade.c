@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "secure/psk.h"
 
 /* A muxer proposed optimistically: the conn is in use already, its answer is still to come. */
 typedef struct late_mux {
@@ -237,6 +238,17 @@ static void security_agreed(tern_op *op, const tern_error *error)
     u->chosen->attach(&u->secure);
 }
 
+/* Puts the layer of a private network around the stream. */
+static bool fence(tern_upgrade *u)
+{
+    if (u->net->psk == NULL) {
+        return true;
+    }
+    tern_stream *inner = tern_psk_stream_new(u->net, u->stream, u->net->psk);
+    u->stream = inner != NULL ? inner : u->stream;
+    return inner != NULL;
+}
+
 int tern_upgrade_start(tern_upgrade *u)
 {
     size_t n = 0;
@@ -254,6 +266,10 @@ int tern_upgrade_start(tern_upgrade *u)
     memset(&u->secure, 0, sizeof u->secure);
     memset(&u->negotiation, 0, sizeof u->negotiation);
     tern_op_start(&u->op, "upgrade", on_cancel, u);
+    if (!fence(u)) {
+        fail_nomem(u);
+        return 0;
+    }
     bool optimistic = u->initiator && u->optimistic;
     if (optimistic) {
         u->ids[1] = NULL; /* what follows a refused proposal would be garbage: there is only one */

@@ -1,4 +1,5 @@
-/* From a stream to a conn: multistream -> security -> (muxer inside the handshake, or multistream)
+/* From a stream to a conn: (the layer of a private network ->) multistream -> security -> (muxer
+ * inside the handshake, or multistream)
  * -> conn (libp2p specs, connections).
  *
  * An optimistic initiator sends the security proposal together with the handshake's first message,

@@ -302,6 +302,9 @@ static size_t take_first(visitor *v, const uint8_t *data, size_t n)
         expel(v, &count->first_bytes_unknown, "TLS is not listened for");
         return n;
     case TERN_FIRST_UNKNOWN:
+        if (v->port->net->psk != NULL) { /* the nonce of a private network is no protocol's name */
+            return take_raw(v, n);
+        }
         break;
     }
     expel(v, &count->first_bytes_unknown, "speaks no protocol of this port");

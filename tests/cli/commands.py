@@ -159,6 +159,27 @@ async def key_used(cli, kind):
         await stop(node)
 
 
+async def private_network(cli):
+    """Nodes with the key meet; who has none, or another, hears nothing."""
+    key, other = cli.folder / "swarm.key", cli.folder / "other.key"
+    made = (await cli.does("key", "psk", "--json", "--out", key)).events()[0]
+    want(mode(key) == 0o600, f"the key file's mode is {mode(key):o}")
+    shown = (await cli.does("key", "psk", "--json", "--psk", key)).events()[0]
+    want(shown == made and len(made["fingerprint"]) == 32, "another fingerprint", [made, shown])
+    await cli.does("key", "psk", "--out", other)
+    await cli.says(1, "key", "psk", "--out", key, about="exists")
+    async with cli.node("--psk", key, listen=(LOOPBACK, LOOPBACK + "/ws")) as node:
+        for addr_ in node.addrs:
+            await cli.does("ping", "-c", "1", "--psk", key, addr_)
+            for words in ([], ["--psk", other]):
+                await cli.says(1, "ping", "-c", "1", "--timeout", "1", *words, addr_)
+        await stop(node)
+    for name, text, about in (("empty", "", "line 1"), ("short", "/key/swarm/psk/1.0.0/\n/base16/\n00\n", "line 3"),
+                              ("new", "/key/swarm/psk/9.0.0/\n", "line 1")):
+        await cli.says(1, "ping", "--psk", cli.write(name, text), "/ip4/127.0.0.1/tcp/1", about=about)
+    await cli.says(1, "ping", "--psk", cli.folder / "none", "/ip4/127.0.0.1/tcp/1", about="none.*No such file")
+
+
 async def key_of_node(cli):
     """Without a file, `key` is about the identity that `run` uses."""
     data = cli.folder / "data"
@@ -324,7 +345,8 @@ def tests():
     for kind in ("ed25519", "secp256k1", "ecdsa", "rsa"):
         found += [(f"key: {kind}: {name}", lambda cli, what=what, kind=kind: what(cli, kind)) for name, what in
                   (("new and show", key_new), ("is the peer of a node", key_used), ("PEM", key_pem))]
-    found += [("key: the node's own", key_of_node), ("key: a file open to all", key_open_to_all)]
+    found += [("key: the node's own", key_of_node), ("key: a file open to all", key_open_to_all),
+              ("key: a private network", private_network)]
     found += [(f"addr: {row[0]}", lambda cli, row=row: addr(cli, *row)) for row in ADDRS]
     found += [
         ("addr: written anew", addr_written_anew), ("features", features), ("output: a closed pipe", closed_pipe),

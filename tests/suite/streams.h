@@ -30,6 +30,9 @@ extern const tern_stream_maker
     tern_stream_maker_noise_bytes;                          /* one byte an event, a small window */
 extern const tern_stream_maker tern_stream_maker_tls;       /* secure/tls over memory */
 extern const tern_stream_maker tern_stream_maker_tls_bytes; /* one byte an event, a small window */
+extern const tern_stream_maker tern_stream_maker_psk;       /* secure/psk over memory */
+extern const tern_stream_maker tern_stream_maker_psk_bytes; /* one byte an event, a small window */
+extern const tern_stream_maker tern_stream_maker_psk_tcp;   /* ... over tcp */
 extern const tern_stream_maker tern_stream_maker_tcp;       /* streams/tcp, simulated */
 extern const tern_stream_maker tern_stream_maker_ws;        /* transport/ws_stream over memory */
 extern const tern_stream_maker tern_stream_maker_ws_bytes;  /* one byte an event, a small window */

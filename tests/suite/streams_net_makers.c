@@ -1,15 +1,18 @@
-/* Makers of the streams of transports: TCP in the simulated world, and WebSockets over memory pairs
- * and over TCP (where frames are built in the socket's output). */
+/* Makers of the streams of transports: TCP in the simulated world, and WebSockets and the layer of
+ * private networks over memory pairs and over TCP (where bytes are built in the socket's output).
+ */
 #include "suite/streams.h"
 
 #include "base/test.h"
 #include "loop/tcp.h"
+#include "secure/psk.h"
 #include "streams/memory.h"
 #include "streams/tcp.h"
 #include "transport/ws_stream.h"
 
 typedef struct net_world {
     tern_counters counters;
+    tern_net net; /* of the layer of private networks */
     tern_loop *loop;
     tern_tcp_listener *listener;
     tern_tcp_dial_op dial;
@@ -103,6 +106,45 @@ static void *ws_tcp_make(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, te
     return w;
 }
 
+static void fence(net_world *w, tern_stream **a, tern_stream **b)
+{
+    static const uint8_t psk[TERN_PSK] = {7, 8, 9};
+    w->net.loop = w->loop;
+    *a = tern_psk_stream_new(&w->net, *a, psk);
+    *b = tern_psk_stream_new(&w->net, *b, psk);
+    assert_non_null(*a);
+    assert_non_null(*b);
+}
+
+static void *psk_memory(tern_loop *loop, const tern_memory_options *options, tern_stream **ret_a,
+                        tern_stream **ret_b)
+{
+    net_world *w = new_world(loop);
+    assert_int_equal(tern_memory_pair(loop, options, ret_a, ret_b), 0);
+    fence(w, ret_a, ret_b);
+    return w;
+}
+
+static void *psk_make(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, tern_stream **ret_b)
+{
+    (void)sim;
+    return psk_memory(loop, NULL, ret_a, ret_b);
+}
+
+static void *psk_bytes_make(tern_sim *sim, tern_loop *loop, tern_stream **ret_a,
+                            tern_stream **ret_b)
+{
+    (void)sim;
+    return psk_memory(loop, &(tern_memory_options){.window = 100, .chunk = 1}, ret_a, ret_b);
+}
+
+static void *psk_tcp_make(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, tern_stream **ret_b)
+{
+    net_world *w = tcp_make(sim, loop, ret_a, ret_b);
+    fence(w, ret_a, ret_b);
+    return w;
+}
+
 const tern_stream_maker tern_stream_maker_tcp = {
     .name = "tcp",
     .make = tcp_make,
@@ -124,5 +166,23 @@ const tern_stream_maker tern_stream_maker_ws_bytes = {
 const tern_stream_maker tern_stream_maker_ws_tcp = {
     .name = "ws over tcp",
     .make = ws_tcp_make,
+    .finish = finish,
+};
+
+const tern_stream_maker tern_stream_maker_psk = {
+    .name = "psk", .make = psk_make, .finish = finish, .wire_codes = true, /* memory's */
+};
+
+const tern_stream_maker tern_stream_maker_psk_bytes = {
+    .name = "psk, byte by byte",
+    .make = psk_bytes_make,
+    .finish = finish,
+    .bulk = 20000,
+    .wire_codes = true,
+};
+
+const tern_stream_maker tern_stream_maker_psk_tcp = {
+    .name = "psk over tcp",
+    .make = psk_tcp_make,
     .finish = finish,
 };

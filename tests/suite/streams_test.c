@@ -6,7 +6,8 @@ static const tern_stream_maker *const makers[] = {
     &tern_stream_maker_memory,      &tern_stream_maker_memory_bytes, &tern_stream_maker_noise,
     &tern_stream_maker_noise_bytes, &tern_stream_maker_tls,          &tern_stream_maker_tls_bytes,
     &tern_stream_maker_tcp,         &tern_stream_maker_ws,           &tern_stream_maker_ws_bytes,
-    &tern_stream_maker_ws_tcp,
+    &tern_stream_maker_ws_tcp,      &tern_stream_maker_psk,          &tern_stream_maker_psk_bytes,
+    &tern_stream_maker_psk_tcp,
 };
 
 int main(void)
