@@ -80,6 +80,11 @@ typedef struct tern_options {
     uint32_t handshake_timeout_ms; /* accepted socket to muxer: 10,000 */
     tern_node *beside; /* lives on this node's loop, which this one's run, start or embedder drives;
                           stopped and freed before it; not together with uv_loop */
+    const char *tls_cert,
+        *tls_key;       /* PEM files: the certificate chain, ours first, and its key, for
+                           Secure WebSocket and HTTPS; read again when they change */
+    const char *tls_ca; /* PEM file: trusted for Secure WebSocket instead of the system's
+                           authorities */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes, tern/psk.h), copied: all
                            connections go through it, others fail; NULL = none */
 } tern_options;
@@ -124,6 +129,12 @@ TERN_API int tern_node_announce(tern_node *node, const char *addr, tern_error *r
 /* Calls fn with each address that others may dial us at, with /p2p (unspecified IPs expanded). */
 TERN_API void tern_node_addresses(tern_node *node, void (*fn)(void *arg, const char *addr),
                                   void *arg);
+
+/* Shows this certificate for Secure WebSocket and HTTPS from now on: a chain, ours first, and its
+ * key, in PEM; connections that live keep theirs. INVALID (does not parse or does not fit: what was
+ * before stays), NOMEM, CRYPTO. */
+TERN_API int tern_node_set_certificate(tern_node *node, const char *chain_pem, const char *key_pem,
+                                       tern_error *reterr);
 
 /* One address that was dialled, and what became of it (code 0: it won or was not needed). */
 typedef struct tern_dial_report {

@@ -27,7 +27,8 @@ typedef struct app_options {
     const char *command;
     app_list args; /* what is no option */
     app_list listen, announce, bootstrap;
-    const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk;
+    const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk,
+        *tls_cert, *tls_key, *tls_ca;
     double timeout, interval, duration, hold; /* seconds */
     long count, parallel, streams;
     uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */

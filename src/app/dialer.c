@@ -13,6 +13,9 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
                       void *owner, tern_options *ret)
 {
     tern_options_init(ret);
+    ret->tls_cert = o->tls_cert;
+    ret->tls_key = o->tls_key;
+    ret->tls_ca = o->tls_ca;
     ret->psk = o->psk != NULL ? o->psk_key : NULL;
     ret->key = key;
     ret->events = events;

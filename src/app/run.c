@@ -30,7 +30,7 @@ void run_emit(run_command *r, json_t *event)
 /* When the addresses are not those that were shown last. */
 static void say_listening(run_command *r)
 {
-    char peer[TERN_PEER_ID_TEXT], page[128];
+    char peer[TERN_PEER_ID_TEXT], page[300];
     tern_peer_id id;
     json_t *addrs = json_array();
     tern_node_addresses(r->node, add_address, addrs);
@@ -194,8 +194,16 @@ static int listen_default(run_command *r)
     }
     static const struct {
         const char *front, *back;
-    } more[] = {{"/ip4/0.0.0.0", "/ws"}, {"/ip6/::", ""}, {"/ip6/::", "/ws"}};
+        bool secure;
+    } more[] = {{"/ip4/0.0.0.0", "/ws", false},
+                {"/ip4/0.0.0.0", "/tls/ws", true},
+                {"/ip6/::", "", false},
+                {"/ip6/::", "/ws", false},
+                {"/ip6/::", "/tls/ws", true}};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        if (more[i].secure && r->o->tls_cert == NULL) {
+            continue;
+        }
         snprintf(text, sizeof text, "%s/tcp/%ld%s", more[i].front, port, more[i].back);
         code = tern_node_listen(r->node, text, NULL, 0, &error);
         if (code != 0 && (i == 0 || code == TERN_E_ADDRINUSE)) {
@@ -260,6 +268,9 @@ static int make_node(run_command *r)
     tern_options options;
     tern_error error;
     tern_key *key = NULL;
+    if ((r->o->tls_cert != NULL) != (r->o->tls_key != NULL)) {
+        return app_usage_error("run", "--tls-cert and --tls-key go together");
+    }
     if (app_identity(r->o, &key) != APP_OK) {
         return APP_FAILED;
     }

@@ -37,6 +37,9 @@
     X(noise_too_large, "Noise handshake messages beyond their limit")                              \
     X(noise_truncated, "Noise connections that ended inside a message")                            \
     X(psk_truncated, "Connections that ended before the nonce of a private network was complete")  \
+    X(certificate_reloads, "Times that a changed certificate for the web was taken over")          \
+    X(certificate_failures, "Times that a changed certificate for the web was of no use")          \
+    X(tls_timeout, "TLS handshakes of the web not finished in time")                               \
     X(tls_malformed, "TLS handshakes and records that break the rules or have nothing in common")  \
     X(tls_decrypt, "TLS records and Finished messages that do not decrypt or verify")              \
     X(tls_bad_certificate, "TLS certificates that are malformed, not valid now, or no libp2p's")   \

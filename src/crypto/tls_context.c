@@ -11,6 +11,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "base/mem.h"
 #include "crypto/cert_pair.h"
@@ -157,4 +158,26 @@ void tern_tls_context_free(tern_tls_context *c)
         SSL_CTX_free(c->ctx);
         tern_free(c);
     }
+}
+
+bool tern_tls_context_name(const tern_tls_context *c, char *out, size_t cap)
+{
+    const X509 *x = SSL_CTX_get0_certificate(c->ctx);
+    GENERAL_NAMES *names = x != NULL ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
+    bool found = false;
+    for (int i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type != GEN_DNS) {
+            continue;
+        }
+        const char *text = (const char *)ASN1_STRING_get0_data(name->d.dNSName);
+        size_t n = (size_t)ASN1_STRING_length(name->d.dNSName);
+        if (n > 0 && n < cap && memchr(text, '*', n) == NULL && memchr(text, 0, n) == NULL) {
+            memcpy(out, text, n);
+            out[n] = '\0';
+            found = true;
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return found;
 }

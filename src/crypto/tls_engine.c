@@ -223,6 +223,18 @@ static bool set_alpn(tern_tls_engine *e)
     return n == 0 || SSL_set_alpn_protos(e->ssl, wire, n) == 0;
 }
 
+/* Whom a web client wants to meet: a name, which is also sent (RFC 6066, section 3), or an address,
+ * which is not. */
+static bool set_server(SSL *ssl, const tern_tls_options *o)
+{
+    if (o->server_ip != NULL) {
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), o->server_ip) == 1;
+    }
+    return o->server_name == NULL ||
+           (SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)o->server_name) == 1 &&
+            SSL_set1_host(ssl, o->server_name) == 1);
+}
+
 static bool set_up(tern_tls_engine *e, const tern_tls_context *context, const tern_tls_options *o)
 {
     const BIO_METHOD *m = bio_method();
@@ -243,10 +255,7 @@ static bool set_up(tern_tls_engine *e, const tern_tls_context *context, const te
         return true;
     }
     SSL_set_connect_state(e->ssl);
-    return set_alpn(e) &&
-           (o->server_name == NULL ||
-            (SSL_set_tlsext_host_name(e->ssl, (char *)(uintptr_t)o->server_name) == 1 &&
-             SSL_set1_host(e->ssl, o->server_name) == 1));
+    return set_alpn(e) && set_server(e->ssl, o);
 }
 
 int tern_tls_engine_new(tern_tls_context *context, const tern_tls_options *o, tern_tls_engine **ret)

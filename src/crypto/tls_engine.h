@@ -41,6 +41,9 @@ typedef struct tern_tls_settings {
 int tern_tls_context_new(const tern_tls_settings *settings, tern_tls_context **ret);
 /* Engines that live keep what they need. NULL is nothing. */
 void tern_tls_context_free(tern_tls_context *context);
+/* The first DNS name of a web server's certificate that is no pattern; false when there is none, or
+ * when it is longer than cap - 1. */
+bool tern_tls_context_name(const tern_tls_context *context, char *out, size_t cap);
 
 typedef struct tern_tls_options {
     bool server;
@@ -48,7 +51,9 @@ typedef struct tern_tls_options {
      * but none of these is refused. The list is used until the handshake is done, the one agreed on
      * as long as the engine lives. */
     const char *const *alpn;
-    const char *server_name; /* a web client's: sent, and looked for in the certificate */
+    /* A web client's, one of the two: a name, sent and looked for in the certificate, or the text
+     * of an IP address, only looked for. */
+    const char *server_name, *server_ip;
     /* libp2p: judges the one certificate the peer showed (count says how many it
      * was). 0, or an error with *ret filled. */
     int (*judge)(void *owner, tern_span certificate, size_t count, tern_error *ret);

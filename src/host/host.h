@@ -1,6 +1,6 @@
 /* The node from inside: what tern/node.h's opaque type holds. One file a verb: node.c (birth, run,
- * stop), dial.c, protocol.c (handlers, streams, pings), http.c (page, metrics), sync.c (blocking
- * helpers). */
+ * stop), dial.c, protocol.c (handlers, streams, pings), http.c (page, metrics), certificate.c,
+ * sync.c (blocking helpers). */
 #ifndef TERN_HOST_HOST_H
 #define TERN_HOST_HOST_H
 
@@ -14,26 +14,28 @@
 #include "swarm/swarm.h"
 
 typedef struct tern_page tern_page;
+typedef struct tern_certificate tern_certificate;
 
 struct tern_node {
     tern_loop *loop;
     bool own_loop;
     bool foreign;         /* the loop is the caller's (a simulation): not closed or freed here */
     tern_options options; /* strings in it are copies held below */
-    char *agent, *security, *muxer, *page_folder;
+    char *agent, *security, *muxer, *page_folder, *tls_cert, *tls_key, *tls_ca;
     const tern_secure *secures[TERN_PARTS_MAX + 1];
     const tern_mux *muxes[TERN_PARTS_MAX + 1];
     tern_swarm *swarm;
     tern_identify *identify;
     tern_page *page;
-    size_t answers;        /* HTTP answers under way */
-    tern_list pingers;     /* node_pinger: one a conn that was pinged */
-    tern_list handlers;    /* node_handler: registered protocols */
-    tern_list dials;       /* node_dial: under way */
-    tern_list timers;      /* node_timer */
-    tern_timer awake;      /* keeps an own loop running while nothing else does */
-    tern_list sync;        /* sync_service: protocols served blockingly */
-    tern_list pipes;       /* tern_pipe: all that are not freed yet; guarded by lock */
+    tern_certificate *certificate; /* NULL without files of one */
+    size_t answers;                /* HTTP answers under way */
+    tern_list pingers;             /* node_pinger: one a conn that was pinged */
+    tern_list handlers;            /* node_handler: registered protocols */
+    tern_list dials;               /* node_dial: under way */
+    tern_list timers;              /* node_timer */
+    tern_timer awake;              /* keeps an own loop running while nothing else does */
+    tern_list sync;                /* sync_service: protocols served blockingly */
+    tern_list pipes;               /* tern_pipe: all that are not freed yet; guarded by lock */
     uint8_t psk[TERN_PSK]; /* of a private network, when options.psk is set; wiped at the end */
     pthread_t thread;
     pthread_mutex_t lock; /* guards stopped, sync and pipes, which other threads use */
@@ -64,6 +66,10 @@ int tern_page_load(const char *folder, tern_page **ret, tern_error *reterr);
 void tern_page_free(tern_page *page);
 void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
                     const tern_endpoint *remote);
+/* certificate.c: reads the files of options.tls_cert, tls_key and tls_ca, and watches the first
+ * two; 0 or an error that names the file. */
+int tern_node_load_certificates(tern_node *node, tern_error *reterr);
+void tern_node_free_certificates(tern_node *node);
 /* metrics.c: appends Prometheus text / the answer of /node.json. */
 int tern_node_metrics_text(tern_node *node, tern_buf *out);
 int tern_node_json(tern_node *node, tern_buf *out);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "host/host.h"
+#include "transport/web_tls.h"
 
 static size_t count_streams(tern_node *node)
 {
@@ -127,20 +128,44 @@ int tern_node_json(tern_node *node, tern_buf *out)
     return tern_buf_printf(out, "]}\n");
 }
 
+/* "https://NAME:PORT/" where the certificate has a name, for it is what a browser wants to see. */
+static bool secure_page(tern_node *node, const tern_endpoint *e, char *out, size_t cap)
+{
+    char name[256];
+    tern_tls_context *context = tern_web_server(tern_node_net(node));
+    if (context == NULL || !tern_tls_context_name(context, name, sizeof name)) {
+        return false;
+    }
+    if (e->port == 443) {
+        snprintf(out, cap, "https://%s/", name);
+    } else {
+        snprintf(out, cap, "https://%s:%u/", name, (unsigned)e->port);
+    }
+    return true;
+}
+
 bool tern_node_page(tern_node *node, char *out, size_t cap)
 {
     tern_multiaddr *const *addrs;
-    size_t n = tern_swarm_addresses(tern_node_net(node), &addrs);
-    for (size_t i = 0; node->page != NULL && i < n; i++) {
+    size_t n = node->page != NULL ? tern_swarm_addresses(tern_node_net(node), &addrs) : 0;
+    bool found = false;
+    for (size_t i = 0; i < n; i++) {
         tern_endpoint e;
         uint32_t transport;
         tern_ma_part part;
         char text[TERN_ENDPOINT_TEXT];
-        if (tern_ma_find(addrs[i], TERN_MA_WS, &part) &&
-            tern_ma_endpoint(addrs[i], &e, &transport)) {
+        if (!tern_ma_find(addrs[i], TERN_MA_WS, &part) ||
+            !tern_ma_endpoint(addrs[i], &e, &transport)) {
+            continue;
+        }
+        if (tern_ma_find(addrs[i], TERN_MA_TLS, &part)) {
+            if (secure_page(node, &e, out, cap)) {
+                return true;
+            }
+        } else if (!found) {
             snprintf(out, cap, "http://%s/", tern_endpoint_text(text, &e));
-            return true;
+            found = true;
         }
     }
-    return false;
+    return found;
 }

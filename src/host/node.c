@@ -230,7 +230,8 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     if (!node->options.no_ping && (code = tern_ping_serve(net)) != 0) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
-    if (node->page_folder != NULL) {
+    code = tern_node_load_certificates(node, reterr);
+    if (code == 0 && node->page_folder != NULL) {
         code = tern_page_load(node->page_folder, &node->page, reterr);
     }
     if (node->page != NULL || node->options.metrics || node->options.metrics_public) {
@@ -265,7 +266,10 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
             0 ||
         copy_string(&node->security, o->security, &o->security) != 0 ||
         copy_string(&node->muxer, o->muxer, &o->muxer) != 0 ||
-        copy_string(&node->page_folder, o->page, &o->page) != 0) {
+        copy_string(&node->page_folder, o->page, &o->page) != 0 ||
+        copy_string(&node->tls_cert, o->tls_cert, &o->tls_cert) != 0 ||
+        copy_string(&node->tls_key, o->tls_key, &o->tls_key) != 0 ||
+        copy_string(&node->tls_ca, o->tls_ca, &o->tls_ca) != 0) {
         code = tern_fail(reterr, TERN_E_NOMEM, "host", "out of memory");
     }
     tern_key *key = tern_key_ref(o->key);
@@ -388,6 +392,7 @@ void tern_node_free(tern_node *node)
     if (node->swarm != NULL) {
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);
+        tern_node_free_certificates(node);
     }
     tern_swarm_free(node->swarm);
     tern_page_free(node->page);
@@ -398,6 +403,9 @@ void tern_node_free(tern_node *node)
     tern_free(node->security);
     tern_free(node->muxer);
     tern_free(node->page_folder);
+    tern_free(node->tls_cert);
+    tern_free(node->tls_key);
+    tern_free(node->tls_ca);
     tern_wipe(node->psk, sizeof node->psk);
     pthread_mutex_destroy(&node->lock);
     tern_free(node);

@@ -12,14 +12,15 @@
 #include "transport/tcp.h"
 #include "transport/ws.h"
 
-const tern_transport *const tern_parts_transports[] = {&tern_ws_transport, &tern_tcp_transport,
-                                                       NULL};
+const tern_transport *const tern_parts_transports[] = {&tern_wss_transport, &tern_ws_transport,
+                                                       &tern_tcp_transport, NULL};
 const tern_secure *const tern_parts_secures[] = {&tern_noise, &tern_tls, NULL};
 const tern_mux *const tern_parts_muxes[] = {&tern_yamux, &tern_mplex, NULL};
 
 static const tern_feature features[] = {
     {"transport", "tcp", "/ip4|ip6|dns*/…/tcp/PORT", true, true},
     {"transport", "ws", "/ip4|ip6|dns*/…/tcp/PORT/ws", true, true},
+    {"transport", "wss", "/ip4|ip6|dns*/…/tcp/PORT/tls/ws, …/tls/sni/NAME/ws, …/wss", true, true},
     {"security", "noise", "/noise", true, true},
     {"security", "tls", "/tls/1.0.0", true, true},
     {"network", "private (PSK)", "/key/swarm/psk/1.0.0", true, true},

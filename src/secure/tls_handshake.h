@@ -16,6 +16,7 @@ struct tern_tls_handshake {
     /* From the loop, once, unless cancelled: NULL and `stream`, or the error. The
      * handshake is over and may be freed. */
     void (*done)(tern_tls_handshake *h, const tern_error *error);
+    void *owner; /* the caller's */
     /* out */
     tern_stream *stream; /* the caller's */
     const char *alpn;    /* one of the options'; NULL = none */

@@ -6,12 +6,12 @@
 
 bool tern_over_tcp_matches(const tern_multiaddr *addr, const uint32_t *suffix, bool names)
 {
-    const uint32_t a = suffix[0], b = a != 0 ? suffix[1] : 0;
-    const uint32_t plain[] = {TERN_MA_IP4, TERN_MA_TCP, a, b, 0};
-    const uint32_t zoned[] = {TERN_MA_IP6ZONE, TERN_MA_IP4, TERN_MA_TCP, a, b, 0};
-    const uint32_t named[] = {TERN_MA_DNS, TERN_MA_TCP, a, b, 0};
-    return tern_ma_matches(addr, plain) || tern_ma_matches(addr, zoned) ||
-           (names && tern_ma_matches(addr, named));
+    uint32_t plain[TERN_OVER_TCP_SUFFIX_MAX + 3] = {TERN_MA_IP4, TERN_MA_TCP};
+    uint32_t named[TERN_OVER_TCP_SUFFIX_MAX + 3] = {TERN_MA_DNS, TERN_MA_TCP};
+    for (size_t i = 0; i < TERN_OVER_TCP_SUFFIX_MAX && suffix[i] != 0; i++) {
+        plain[2 + i] = named[2 + i] = suffix[i];
+    }
+    return tern_ma_matches(addr, plain) || (names && tern_ma_matches(addr, named));
 }
 
 /* ---- dialling ---- */
@@ -50,17 +50,23 @@ void tern_over_tcp_release(tern_dial_op *op)
 
 /* ---- listening ---- */
 
+/* addr with one more component; takes over the reference. */
+static tern_multiaddr *and_then(tern_multiaddr *addr, uint32_t code)
+{
+    tern_multiaddr *longer = addr != NULL ? tern_ma_with(addr, code, NULL, 0) : NULL;
+    tern_multiaddr_unref(addr);
+    return longer;
+}
+
 tern_multiaddr *tern_over_tcp_addr(const tern_endpoint *e, enum tern_tcp_class class)
 {
     tern_endpoint plain = *e;
     tern_endpoint_unmap(&plain);
     tern_multiaddr *addr = tern_ma_from_endpoint(&plain, TERN_MA_TCP);
-    if (addr == NULL || class != TERN_TCP_WS) {
-        return addr;
+    if (class == TERN_TCP_WSS) {
+        addr = and_then(addr, TERN_MA_TLS);
     }
-    tern_multiaddr *ws = tern_ma_with(addr, TERN_MA_WS, NULL, 0);
-    tern_multiaddr_unref(addr);
-    return ws;
+    return class == TERN_TCP_RAW ? addr : and_then(addr, TERN_MA_WS);
 }
 
 void tern_over_tcp_accept(tern_over_tcp_listener *l, tern_stream *s, const tern_endpoint *local,

@@ -6,8 +6,10 @@
 #include "streams/tcp.h"
 #include "transport/tcp_port.h"
 
-/* Whether the address is [/ip6zone]/ip/tcp followed by `suffix` (0-terminated codes, at most 2),
- * or, with `names`, the same with a DNS name. */
+enum { TERN_OVER_TCP_SUFFIX_MAX = 4 };
+
+/* Whether the address is [/ip6zone]/ip/tcp followed by `suffix` (0-terminated codes, at most
+ * TERN_OVER_TCP_SUFFIX_MAX), or, with `names`, the same with a DNS name. */
 bool tern_over_tcp_matches(const tern_multiaddr *addr, const uint32_t *suffix, bool names);
 
 /* Connects to the endpoint that begins op->addr, from the shared port when there is one; done as in
@@ -19,7 +21,8 @@ int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
 /* For the cancel of a dial: releases a result that nobody was told of. */
 void tern_over_tcp_release(tern_dial_op *op);
 
-/* /ip4|ip6/../tcp/PORT, with /ws behind it for TERN_TCP_WS; NULL without memory. */
+/* /ip4|ip6/../tcp/PORT, with /ws behind it for TERN_TCP_WS, /tls/ws for TERN_TCP_WSS; NULL without
+ * memory. */
 tern_multiaddr *tern_over_tcp_addr(const tern_endpoint *e, enum tern_tcp_class class);
 
 typedef struct tern_over_tcp_listener {

@@ -1,11 +1,13 @@
-/* One TCP port for everything: raw libp2p, HTTP, WebSocket (and later TLS), told apart by first
- * bytes (libp2p specs, connections; protocols of the port in RFC 9110, RFC 6455).
+/* One TCP port for everything: raw libp2p, HTTP, WebSocket, and both of these inside TLS, told
+ * apart by first bytes (libp2p specs, connections; protocols of the port in RFC 9110, RFC 6455).
  *
  *   accept -> first bytes:
  *       13 2f 6d      raw libp2p -> the tcp listener
  *       GET POST ...  HTTP -> its head: Upgrade: websocket -> the ws listener
  *                                       anything else      -> net->http
- *       16 03         TLS -> closed and counted (no listener for it)
+ *       16 03         TLS, where there is a certificate for it -> HTTP again, inside:
+ *                                       Upgrade: websocket -> the wss listener
+ *       anything else with a private network's key -> the tcp listener
  *       other, or none in time -> closed and counted
  *
  * Listeners of one loop that name the same ip and port share the socket; the last one closes it.
@@ -19,10 +21,11 @@
 
 typedef struct tern_tcp_port tern_tcp_port;
 
-enum tern_tcp_class { TERN_TCP_RAW, TERN_TCP_WS, TERN_TCP_CLASSES };
+enum tern_tcp_class { TERN_TCP_RAW, TERN_TCP_WS, TERN_TCP_WSS, TERN_TCP_CLASSES };
 
-/* Whom a class belongs to. For TERN_TCP_WS the head is the parsed upgrade request, consumed; the
- * WebSocket answer is still to be written. The stream is the callee's; all else is lent. */
+/* Whom a class belongs to. For TERN_TCP_WS and _WSS the head is the parsed upgrade request,
+ * consumed; the WebSocket answer is still to be written. The stream is the callee's; all else is
+ * lent. */
 typedef struct tern_tcp_class_events {
     void (*on_stream)(void *owner, tern_stream *s, const tern_http1_head *head,
                       const tern_endpoint *local, const tern_endpoint *remote);

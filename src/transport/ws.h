@@ -4,6 +4,6 @@
 
 #include "core/transport.h"
 
-extern const tern_transport tern_ws_transport;
+extern const tern_transport tern_ws_transport, tern_wss_transport;
 
 #endif

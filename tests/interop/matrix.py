@@ -7,10 +7,11 @@ from dataclasses import dataclass
 class Peer:
     """What a stack calls itself and what it has; anything else is skipped with a reason."""
     agent: str  # how its agent version starts
-    transports: tuple = ("tcp", "ws")
+    transports: tuple = ("tcp", "ws", "wss")
     securities: tuple = ("noise", "tls")
     muxers: tuple = ("yamux", "mplex")
     keys: tuple = ("ed25519", "secp256k1", "ecdsa", "rsa")
+    psk: str = ""  # why its private networks are none of ours
     unsigned: tuple = ()  # key types with which its identify has no peer record in the usual form
 
 
@@ -18,7 +19,8 @@ PEERS = {
     "go": Peer("go-libp2p", muxers=("yamux",)),
     "rust": Peer("rust-libp2p/", unsigned=("ed25519", "secp256k1", "ecdsa", "rsa")),  # the domain of the RFC's text
     "js": Peer("js-libp2p/", keys=("ed25519", "secp256k1", "rsa")),
-    "py": Peer("py-libp2p/", keys=("ed25519", "secp256k1", "rsa"), unsigned=("rsa",)),  # leaves out RSA's Type, 0
+    "py": Peer("py-libp2p/", transports=("tcp", "ws"), psk="py-libp2p's private networks are its own: Salsa20, 8 bytes of nonce",
+               keys=("ed25519", "secp256k1", "rsa"), unsigned=("rsa",)),  # leaves out RSA's Type, 0
 }
 
 
@@ -31,15 +33,19 @@ class Row:
     peers: str = "go rust js py"
     key: str = "ed25519"  # of the identities on both sides
     actions: str = "ping identify"
+    psk: bool = False  # in a private network
 
     @property
     def name(self):
         words = [self.transport, self.security, self.muxer]
-        return " ".join(words if self.key == "ed25519" else [*words, self.key])
+        words += [] if self.key == "ed25519" else [self.key]
+        return " ".join(words + (["psk"] if self.psk else []))
 
     def missing(self, peer):
         """What the stack lacks for this row, or None."""
         has = PEERS[peer]
+        if self.psk and has.psk:
+            return has.psk
         for value, known in ((self.transport, has.transports), (self.security, has.securities),
                              (self.muxer, has.muxers), (self.key, has.keys)):
             if value != "any" and value not in known:
@@ -50,6 +56,7 @@ class Row:
 LISTEN = {  # how each transport is listened on
     "tcp": "/ip4/127.0.0.1/tcp/0",
     "ws": "/ip4/127.0.0.1/tcp/0/ws",
+    "wss": "/ip4/127.0.0.1/tcp/0/tls/ws",
 }
 
 # The spine: what a node needs to be reachable at all.
@@ -68,6 +75,11 @@ FULL = BASE + [
     Row("ws", "noise", "mplex", peers="go rust js"),
     Row("tcp", "noise", "yamux", actions="perf"),
     Row("ws", "noise", "yamux", peers="go rust js", actions="perf"),
+    Row("tcp", "noise", "yamux", psk=True),
+    Row("tcp", "tls", "yamux", psk=True, peers="go rust js"),
+    Row("ws", "noise", "yamux", psk=True, peers="go rust js"),
+    Row("wss", "noise", "yamux", peers="go rust js", actions="ping identify perf"),
+    Row("wss", "tls", "yamux", peers="go rust js"),
     *(Row("tcp", security, "yamux", key=key, actions="ping identify")
       for security in ("noise", "tls") for key in ("secp256k1", "ecdsa", "rsa")),
 ]
@@ -79,6 +91,8 @@ BASE_ROUND_TRIPS = [
 ]
 FULL_ROUND_TRIPS = BASE_ROUND_TRIPS + [
     (Row("tcp", "tls", "yamux", peers="go rust js"), 3),
+    (Row("tcp", "noise", "yamux", peers="go rust js", psk=True), 3),
+    (Row("wss", "noise", "yamux", peers="go rust js"), 5),
 ]
 
 SETS = {"base": (BASE, BASE_ROUND_TRIPS), "full": (FULL, FULL_ROUND_TRIPS)}

@@ -7,6 +7,8 @@
 #include "base/test.h"
 #include "loop/sim.h"
 #include "suite/ear.h"
+#include "suite/web_cert.h"
+#include "transport/web_tls.h"
 
 static const tern_transport_subject *subject; /* the one under test */
 
@@ -75,6 +77,9 @@ static void make(world *w)
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.2", &w->net[1].loop), 0);
     for (int i = 0; i < 2; i++) {
         tern_net_init(&w->net[i]);
+        if (subject->web) {
+            web_cert_use(&w->net[i], i == 1);
+        }
     }
     ear_init(&w->a);
     ear_init(&w->b);
@@ -103,8 +108,10 @@ static void clear(world *w)
         tern_listener_close(w->listener);
     }
     run_for(w, 60 * TERN_SEC);
-    assert_null(w->net[0].ports);
-    assert_null(w->net[1].ports);
+    for (int i = 0; i < 2; i++) {
+        assert_null(w->net[i].ports);
+        tern_web_free(&w->net[i]);
+    }
     tern_sim_free(w->sim);
     assert_int_equal(tern_mem_alive(), w->alive);
 }
@@ -175,13 +182,10 @@ static void addresses(void **state)
     const tern_transport *t = subject->transport;
     static const char *const begins[] = {"/ip4/1.2.3.4/tcp/1", "/ip6/::1/tcp/1",
                                          "/dns4/x.org/tcp/1", "/ip6zone/eth0/ip6/fe80::1/tcp/1"};
-    static const char *const others[] = {"/ip4/1.2.3.4/udp/1",
-                                         "/ip4/1.2.3.4",
-                                         "/dnsaddr/x.org",
-                                         "/ip4/1.2.3.4/udp/1/quic-v1",
-                                         "/memory/7",
-                                         "/ip4/1.2.3.4/tcp/1/tls/ws",
-                                         "/unix/x"};
+    static const char *const others[] = {
+        "/ip4/1.2.3.4/udp/1",          "/ip4/1.2.3.4", "/dnsaddr/x.org",
+        "/ip4/1.2.3.4/udp/1/quic-v1",  "/memory/7",    "/ip4/1.2.3.4/tcp/1/tls",
+        "/ip4/1.2.3.4/tcp/1/tls/http", "/unix/x"};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
         char text[100];
         snprintf(text, sizeof text, "%s%s", begins[i], subject->suffix);

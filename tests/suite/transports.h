@@ -11,6 +11,7 @@ typedef struct tern_transport_subject {
     const char *suffix;   /* of its addresses behind /tcp/PORT */
     const char *opening;  /* what a listener must see first to know its own; "" if nothing */
     unsigned round_trips; /* of a dial */
+    bool web;             /* wants a certificate, and trust in it */
     bool half_close;      /* an end leaves the other half open for as long as it likes */
 } tern_transport_subject;
 

@@ -10,6 +10,7 @@ int main(void)
         {&tern_tcp_transport, .suffix = "", .opening = "\x13/m", .round_trips = 1,
          .half_close = true},
         {&tern_ws_transport, .suffix = "/ws", .opening = "", .round_trips = 2},
+        {&tern_wss_transport, .suffix = "/tls/ws", .opening = "", .round_trips = 3, .web = true},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {

@@ -2,12 +2,16 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"os"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -23,12 +27,15 @@ func newHost(a args) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	web, err := webOptions(a)
+	if err != nil {
+		return nil, err
+	}
 	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(a.listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(websocket.New),
-		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.Transport(websocket.New, web...),
 		libp2p.ProtocolVersion("ipfs/0.1.0"),
 		libp2p.UserAgent("go-libp2p"),
 		libp2p.DisableRelay(),
@@ -37,6 +44,15 @@ func newHost(a args) (host.Host, error) {
 	}
 	if len(a.listen) == 0 {
 		options = append(options, libp2p.NoListenAddrs)
+	}
+	if a.psk == "" { // QUIC cannot carry a private network
+		options = append(options, libp2p.Transport(libp2pquic.NewTransport))
+	} else {
+		psk, err := readPSK(a.psk)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, libp2p.PrivateNetwork(psk))
 	}
 	switch a.security {
 	case "noise":
@@ -55,6 +71,37 @@ func newHost(a args) (host.Host, error) {
 		return nil, fmt.Errorf("go-libp2p has no muxer %q", a.muxer)
 	}
 	return libp2p.New(options...)
+}
+
+// webOptions is what Secure WebSocket listens with and trusts.
+func webOptions(a args) ([]any, error) {
+	var options []any
+	if a.tlsCert != "" {
+		pair, err := tls.LoadX509KeyPair(a.tlsCert, a.tlsKey)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, websocket.WithTLSConfig(&tls.Config{Certificates: []tls.Certificate{pair}}))
+	}
+	if a.tlsCA != "" {
+		text, err := os.ReadFile(a.tlsCA)
+		if err != nil {
+			return nil, err
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(text)
+		options = append(options, websocket.WithTLSClientConfig(&tls.Config{RootCAs: roots}))
+	}
+	return options, nil
+}
+
+func readPSK(path string) (pnet.PSK, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return pnet.DecodeV1PSK(file)
 }
 
 func newKey(kind string) (crypto.PrivKey, error) {

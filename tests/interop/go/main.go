@@ -31,6 +31,9 @@ type args struct {
 	security         string
 	muxer            string
 	keyType          string
+	psk              string // file of a private network's key
+	tlsCert, tlsKey  string // of Secure WebSocket
+	tlsCA            string // trusted by it
 	count            int
 	upload, download uint64
 }
@@ -188,6 +191,14 @@ func parse(words []string) (args, error) {
 			a.muxer = value
 		case "--key-type":
 			a.keyType = value
+		case "--psk":
+			a.psk = value
+		case "--tls-cert":
+			a.tlsCert = value
+		case "--tls-key":
+			a.tlsKey = value
+		case "--tls-ca":
+			a.tlsCA = value
 		case "-c":
 			a.count, err = strconv.Atoi(value)
 		case "--upload":

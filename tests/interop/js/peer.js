@@ -2,11 +2,13 @@
 //
 // stdout carries one JSON object a line, stderr one line of text on failure.
 import './node20.js'
+import { readFileSync } from 'node:fs'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
+import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { webSockets } from '@libp2p/websockets'
@@ -31,13 +33,19 @@ function offered (parts, only) {
   return [parts[only]]
 }
 
+/** What Secure WebSocket listens with. Whom it trusts as a client is in NODE_EXTRA_CA_CERTS. */
+function webOptions ({ tlsCert, tlsKey }) {
+  return tlsCert == null ? {} : { https: { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) } }
+}
+
 async function newNode (args) {
   const type = KEY_TYPES[args.keyType]
   if (type == null) throw new Error(`no key type ${args.keyType}`)
   return createLibp2p({
     privateKey: await (type === 'RSA' ? generateKeyPair(type, 2048) : generateKeyPair(type)),
     addresses: { listen: args.listen },
-    transports: [tcp(), webSockets()],
+    transports: [tcp(), webSockets(webOptions(args))],
+    ...(args.psk != null && { connectionProtector: preSharedKey({ psk: readFileSync(args.psk) }) }),
     connectionEncrypters: offered(SECURITY, args.security),
     streamMuxers: offered(MUXERS, args.muxer),
     connectionGater: { denyDialMultiaddr: () => false },
@@ -114,6 +122,10 @@ const OPTIONS = {
   '--security': (args, value) => { args.security = value },
   '--muxer': (args, value) => { args.muxer = value },
   '--key-type': (args, value) => { args.keyType = value },
+  '--psk': (args, value) => { args.psk = value },
+  '--tls-cert': (args, value) => { args.tlsCert = value },
+  '--tls-key': (args, value) => { args.tlsKey = value },
+  '--tls-ca': () => {},
   '-c': (args, value) => { args.count = Number(value) },
   '--upload': (args, value) => { args.upload = Number(value) },
   '--download': (args, value) => { args.download = Number(value) }

@@ -3,7 +3,7 @@
 //! rust-libp2p fixes the offered security layers and muxers by type; the two upgrades below hold
 //! both of each and leave out what `--security` and `--muxer` exclude.
 
-use std::{error::Error, io, pin::Pin};
+use std::{error::Error, io, path::PathBuf, pin::Pin};
 
 use futures::{
     future::{BoxFuture, Either},
@@ -16,13 +16,21 @@ use libp2p::{
         upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version},
     },
     identity::Keypair,
-    noise, quic, tcp, tls, yamux, PeerId, Transport,
+    noise, pnet, quic, tcp, tls, yamux, PeerId, Transport,
 };
+use libp2p_websocket::tls as web;
 
 /// What the command line restricts; `None` offers everything, best first.
+#[derive(Default)]
 pub struct Offer {
     pub security: Option<String>,
     pub muxer: Option<String>,
+    /// The key of a private network.
+    pub psk: Option<pnet::PreSharedKey>,
+    /// What Secure WebSocket listens with and trusts: PEM files, with DER beside them.
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub tls_ca: Option<PathBuf>,
 }
 
 pub fn transport(
@@ -40,8 +48,12 @@ pub fn transport(
         ids: offered(&["/yamux/1.0.0", "/mplex/6.7.0"], &offer.muxer)?,
     };
     let socket = || tcp::tokio::Transport::new(tcp::Config::default());
-    let streams = libp2p_websocket::Config::new(socket())
+    let mut web = libp2p_websocket::Config::new(socket());
+    web.set_tls_config(web_tls(offer)?);
+    let psk = offer.psk;
+    let streams = web
         .or_transport(socket())
+        .and_then(move |socket, _| fence(psk, socket))
         .upgrade(Version::V1Lazy)
         .authenticate(security)
         .multiplex(muxer);
@@ -53,6 +65,32 @@ pub fn transport(
             Either::Right((peer, conn)) => (peer, StreamMuxerBox::new(conn)),
         })
         .boxed())
+}
+
+/// The layer of a private network, where there is one.
+async fn fence<S>(
+    psk: Option<pnet::PreSharedKey>,
+    socket: S,
+) -> Result<Either<pnet::PnetOutput<S>, S>, pnet::PnetError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    match psk {
+        Some(psk) => pnet::PnetConfig::new(psk).handshake(socket).await.map(Either::Left),
+        None => Ok(Either::Right(socket)),
+    }
+}
+
+fn web_tls(offer: &Offer) -> Result<web::Config, Box<dyn Error>> {
+    let der = |path: &PathBuf| std::fs::read(path.with_extension("der"));
+    let mut builder = web::Config::builder();
+    if let (Some(cert), Some(key)) = (&offer.tls_cert, &offer.tls_key) {
+        builder.server(web::PrivateKey::new(der(key)?), [web::Certificate::new(der(cert)?)])?;
+    }
+    if let Some(ca) = &offer.tls_ca {
+        builder.add_trust(&web::Certificate::new(der(ca)?))?;
+    }
+    Ok(builder.finish())
 }
 
 /// The ids whose first path element is `only`, or all of them.
