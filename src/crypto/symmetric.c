@@ -2,7 +2,7 @@
  * contract.
  *
  * OpenSSL looks an algorithm up by name each time one is used implicitly, which costs more than a
- * small message. The five that we need are therefore fetched by the first caller and kept for the
+ * small message. The three that we need are therefore fetched by the first caller and kept for the
  * process; an AEAD context gets its key once, after that a message sets only the nonce.
  *
  *     seal:  ad, span | span | span  ->  out: ciphertext ‖ tag
@@ -11,6 +11,7 @@
  * RFC 8439 (ChaCha20-Poly1305), RFC 7748 (X25519), RFC 2104 (HMAC), RFC 5869 (HKDF). */
 #include "crypto/symmetric.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,7 +20,6 @@
 #include <sys/random.h>
 #endif
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -30,7 +30,6 @@
 struct algorithms {
     EVP_CIPHER *chacha20_poly1305;
     EVP_MD *sha256, *sha1;
-    EVP_MAC *hmac;
 };
 
 static _Atomic(struct algorithms *) fetched;
@@ -40,7 +39,6 @@ static void algorithms_free(struct algorithms *a)
     EVP_CIPHER_free(a->chacha20_poly1305);
     EVP_MD_free(a->sha256);
     EVP_MD_free(a->sha1);
-    EVP_MAC_free(a->hmac);
     OPENSSL_free(a);
 }
 
@@ -59,8 +57,7 @@ static const struct algorithms *algorithms_get(void)
     a->chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
     a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     a->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-    a->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    if (a->chacha20_poly1305 == NULL || a->sha256 == NULL || a->sha1 == NULL || a->hmac == NULL) {
+    if (a->chacha20_poly1305 == NULL || a->sha256 == NULL || a->sha1 == NULL) {
         algorithms_free(a);
         return NULL;
     }
@@ -213,14 +210,20 @@ int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X2551
     return ok ? 0 : TERN_E_CRYPTO;
 }
 
-static int digest(const EVP_MD *md, const tern_span *v, unsigned n, uint8_t *out)
+static bool digest_with(EVP_MD_CTX *ctx, const EVP_MD *md, const tern_span *v, unsigned n,
+                        uint8_t *out)
 {
-    EVP_MD_CTX *ctx = md != NULL ? EVP_MD_CTX_new() : NULL;
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, md, NULL) == 1;
+    bool ok = EVP_DigestInit_ex(ctx, md, NULL) == 1;
     for (unsigned i = 0; ok && i < n; i++) {
         ok = EVP_DigestUpdate(ctx, v[i].data, v[i].len) == 1;
     }
-    ok = ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+    return ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+}
+
+static int digest(const EVP_MD *md, const tern_span *v, unsigned n, uint8_t *out)
+{
+    EVP_MD_CTX *ctx = md != NULL ? EVP_MD_CTX_new() : NULL;
+    bool ok = ctx != NULL && digest_with(ctx, md, v, n, out);
     EVP_MD_CTX_free(ctx);
     return ok ? 0 : TERN_E_CRYPTO;
 }
@@ -237,47 +240,86 @@ int tern_sha1(const void *p, size_t n, uint8_t out[20])
     return digest(a != NULL ? a->sha1 : NULL, &(tern_span){p, n}, 1, out);
 }
 
+/* ---- HMAC and HKDF ---- */
+
+enum { HMAC_BLOCK = 64, HMAC_SPANS = 4 };
+
+/* One hash context for the HMACs of a call. OpenSSL's own HMAC makes several for each and looks the
+ * hash up by name, which takes as long as the hashing. */
+typedef struct hmac {
+    EVP_MD_CTX *ctx;
+    const EVP_MD *md;
+} hmac;
+
+static bool hmac_open(hmac *m)
+{
+    const struct algorithms *a = algorithms_get();
+    m->md = a != NULL ? a->sha256 : NULL;
+    m->ctx = a != NULL ? EVP_MD_CTX_new() : NULL;
+    return m->ctx != NULL;
+}
+
+static void pad(uint8_t block[HMAC_BLOCK], uint8_t with)
+{
+    for (size_t i = 0; i < HMAC_BLOCK; i++) {
+        block[i] ^= with;
+    }
+}
+
+/* RFC 2104 of at most HMAC_SPANS - 1 spans, one of which may be out. */
+static bool hmac_run(hmac *m, tern_span key, const tern_span *v, unsigned n,
+                     uint8_t out[TERN_SHA256])
+{
+    uint8_t block[HMAC_BLOCK] = {0};
+    bool ok = true;
+    if (key.len > HMAC_BLOCK) {
+        ok = digest_with(m->ctx, m->md, &key, 1, block);
+    } else if (key.len > 0) {
+        memcpy(block, key.data, key.len);
+    }
+    tern_span inner[HMAC_SPANS] = {{block, HMAC_BLOCK}};
+    const tern_span outer[] = {{block, HMAC_BLOCK}, {out, TERN_SHA256}};
+    for (unsigned i = 0; i < n; i++) {
+        inner[i + 1] = v[i];
+    }
+    pad(block, 0x36);
+    ok = ok && digest_with(m->ctx, m->md, inner, n + 1, out);
+    pad(block, 0x36 ^ 0x5c);
+    ok = ok && digest_with(m->ctx, m->md, outer, 2, out);
+    tern_wipe(block, sizeof block);
+    return ok;
+}
+
 int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsigned n,
                      uint8_t out[TERN_SHA256])
 {
-    static const uint8_t no_key[1]; /* OpenSSL takes NULL for "the key of before" */
-    char name[] = "SHA256";
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    const struct algorithms *a = algorithms_get();
-    EVP_MAC_CTX *ctx = a != NULL ? EVP_MAC_CTX_new(a->hmac) : NULL;
-    bool ok = ctx != NULL && EVP_MAC_init(ctx, key_n > 0 ? key : no_key, key_n, params) == 1;
-    for (unsigned i = 0; ok && i < n; i++) {
-        ok = EVP_MAC_update(ctx, v[i].data, v[i].len) == 1;
-    }
-    size_t out_n = 0;
-    ok = ok && EVP_MAC_final(ctx, out, &out_n, TERN_SHA256) == 1;
-    EVP_MAC_CTX_free(ctx);
+    hmac m;
+    assert(n < HMAC_SPANS);
+    bool ok = hmac_open(&m) && hmac_run(&m, (tern_span){key, key_n}, v, n, out);
+    EVP_MD_CTX_free(m.ctx);
     return ok ? 0 : TERN_E_CRYPTO;
 }
 
 /* The expansion of RFC 5869, section 2.3: block i is the HMAC of block i - 1, info and the byte i.
  */
-static int expand(const uint8_t *prk, tern_span info, uint8_t *out, size_t n)
+static bool expand(hmac *m, const uint8_t *prk, tern_span info, uint8_t *out, size_t n)
 {
     uint8_t block[TERN_SHA256];
     size_t have = 0;
-    int code = 0;
-    for (uint8_t i = 1; n > 0 && code == 0; i++) {
+    bool ok = true;
+    for (uint8_t i = 1; n > 0 && ok; i++) {
         const tern_span v[] = {{block, have}, info, {&i, 1}};
-        code = tern_hmac_sha256(prk, TERN_SHA256, v, 3, block);
+        ok = hmac_run(m, (tern_span){prk, TERN_SHA256}, v, 3, block);
         have = sizeof block;
         size_t take = n < have ? n : have;
-        if (code == 0) {
+        if (ok) {
             memcpy(out, block, take);
         }
         out += take;
         n -= take;
     }
     tern_wipe(block, sizeof block);
-    return code;
+    return ok;
 }
 
 int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, size_t n)
@@ -286,12 +328,11 @@ int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, si
         return TERN_E_INVALID;
     }
     uint8_t prk[TERN_SHA256];
-    int code = tern_hmac_sha256(salt.data, salt.len, &secret, 1, prk);
-    if (code == 0) {
-        code = expand(prk, info, out, n);
-    }
+    hmac m;
+    bool ok = hmac_open(&m) && hmac_run(&m, salt, &secret, 1, prk) && expand(&m, prk, info, out, n);
+    EVP_MD_CTX_free(m.ctx);
     tern_wipe(prk, sizeof prk);
-    return code;
+    return ok ? 0 : TERN_E_CRYPTO;
 }
 
 int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uint8_t out1[32],

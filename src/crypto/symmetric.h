@@ -37,6 +37,7 @@ int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X2551
 /* SHA-256 of the spans; TERN_E_CRYPTO only when OpenSSL fails. */
 int tern_sha256(const tern_span *v, unsigned n, uint8_t out[TERN_SHA256]);
 int tern_sha1(const void *p, size_t n, uint8_t out[20]); /* the WebSocket accept key */
+/* Of at most three spans. TERN_E_CRYPTO as above. */
 int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsigned n,
                      uint8_t out[TERN_SHA256]);
 /* Noise's HKDF with two outputs. */

@@ -232,12 +232,44 @@ static void x25519_refuses_small_order(void **state)
     tern_random(secret, 32);
     for (size_t i = 0; i < sizeof x25519_small / sizeof x25519_small[0]; i++) {
         tern_test_unhex(peer, 32, x25519_small[i]);
-        assert_int_equal(tern_x25519(secret, peer, out), TERN_E_CRYPTO);
-        assert_memory_equal(out, untouched, 32);
+        for (int bit = 0; bit < 2; bit++) { /* the top bit is not looked at */
+            peer[31] ^= (uint8_t)(bit << 7);
+            assert_int_equal(tern_x25519(secret, peer, out), TERN_E_CRYPTO);
+            assert_memory_equal(out, untouched, 32);
+        }
     }
 }
 
-/* RFC 4231 cases 1 and 2, FIPS 180 "abc", the WebSocket accept key of RFC 6455, section 1.3. */
+/* RFC 7748, section 5: of a secret five bits are set or cleared; of a point the top bit is not
+ * looked at, and p + u is taken for u. */
+static void x25519_takes_other_forms(void **state)
+{
+    (void)state;
+    uint8_t secret[32], peer[32], out[32], same[32];
+    tern_random(secret, 32);
+    for (uint8_t u = 2; u < 19; u++) {
+        memset(peer, 0, 32);
+        peer[0] = u;
+        assert_int_equal(tern_x25519(secret, peer, out), 0);
+        secret[0] ^= (uint8_t)(u & 7);
+        secret[31] ^= (uint8_t)(u << 6);
+        peer[31] = 0x80;
+        assert_int_equal(tern_x25519(secret, peer, same), 0);
+        assert_memory_equal(out, same, 32);
+        memset(peer, 0xff, 32);
+        peer[0] = (uint8_t)(0xed + u);
+        peer[31] = 0x7f;
+        assert_int_equal(tern_x25519(secret, peer, same), 0);
+        assert_memory_equal(out, same, 32);
+    }
+    memset(peer, 0, 32);
+    peer[0] = 9;
+    assert_int_equal(tern_x25519(secret, peer, out), 0);
+    assert_int_equal(tern_x25519_public(secret, same), 0);
+    assert_memory_equal(out, same, 32);
+}
+
+/* RFC 4231 cases 1, 2 and 6, FIPS 180 "abc", the WebSocket accept key of RFC 6455, section 1.3. */
 static void hashes(void **state)
 {
     (void)state;
@@ -259,6 +291,12 @@ static void hashes(void **state)
     const tern_span what = {(const uint8_t *)"what do ya want for nothing?", 28};
     assert_int_equal(tern_hmac_sha256((const uint8_t *)"Jefe", 4, &what, 1, out), 0);
     expect_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    uint8_t long_key[131]; /* case 6: longer than a block */
+    const char *text = "Test Using Larger Than Block-Size Key - Hash Key First";
+    const tern_span larger = {(const uint8_t *)text, strlen(text)};
+    memset(long_key, 0xaa, sizeof long_key);
+    assert_int_equal(tern_hmac_sha256(long_key, sizeof long_key, &larger, 1, out), 0);
+    expect_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 /* RFC 5869, appendix A, cases 1 to 3. */
@@ -343,6 +381,7 @@ int main(void)
         cmocka_unit_test(aead_without_memory),
         cmocka_unit_test(x25519_vectors),
         cmocka_unit_test(x25519_refuses_small_order),
+        cmocka_unit_test(x25519_takes_other_forms),
         cmocka_unit_test(hashes),
         cmocka_unit_test(hkdf_vectors),
         cmocka_unit_test(hkdf2_of_noise),
