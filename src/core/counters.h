@@ -36,6 +36,7 @@
     X(noise_wrong_peer, "Noise handshakes with another peer than expected")                        \
     X(noise_too_large, "Noise handshake messages beyond their limit")                              \
     X(noise_truncated, "Noise connections that ended inside a message")                            \
+    X(noise_recognised, "Noise handshakes with a proof of identity that was verified before")      \
     X(psk_truncated, "Connections that ended before the nonce of a private network was complete")  \
     X(certificate_reloads, "Times that a changed certificate for the web was taken over")          \
     X(certificate_failures, "Times that a changed certificate for the web was of no use")          \

@@ -30,6 +30,7 @@ struct tern_noise_identity {
     tern_noise_pair pair;
     tern_buf payload; /* key and signature, encoded */
     uint64_t born;
+    tern_noise_known known; /* peers' proofs; handshakes under way point here */
 };
 
 int tern_noise_identity_new(tern_loop *loop, const tern_key *key, tern_noise_identity **ret)
@@ -67,17 +68,25 @@ void tern_noise_identity_free(tern_noise_identity *id)
     tern_free(id);
 }
 
-/* The net's, made or renewed when it is time. */
-static int identity_of(tern_net *net, const tern_noise_identity **ret)
+/* The net's, made or renewed when it is time. It stays where it is. */
+static int identity_of(tern_net *net, tern_noise_identity **ret)
 {
-    tern_noise_identity *id = net->noise;
+    tern_noise_identity *id = net->noise, *fresh;
     if (id == NULL || id->key != net->key || tern_loop_now(net->loop) - id->born > IDENTITY_TIME) {
-        int e = tern_noise_identity_new(net->loop, net->key, &id);
+        int e = tern_noise_identity_new(net->loop, net->key, &fresh);
         if (e != 0) {
             return e;
         }
-        tern_noise_identity_free(net->noise);
-        net->noise = id;
+        if (id == NULL) {
+            id = net->noise = fresh;
+        } else {
+            tern_noise_identity old = *id;
+            fresh->known = id->known;
+            *id = *fresh;
+            *fresh = old;
+            tern_wipe(&old, sizeof old);
+            tern_noise_identity_free(fresh);
+        }
     }
     *ret = id;
     return 0;
@@ -224,7 +233,7 @@ static const tern_stream_events lower_events = {
 static int start_handshake(noise_op *n)
 {
     tern_secure_op *op = n->op;
-    const tern_noise_identity *id;
+    tern_noise_identity *id;
     int e = identity_of(op->net, &id);
     if (e != 0) {
         return tern_fail(&n->h.error, e, "noise", "the static key cannot be made: %s",
@@ -240,6 +249,7 @@ static int start_handshake(noise_op *n)
         .certhashes = op->certhashes,
         .certhash_count = op->certhash_count,
         .counters = &op->net->counters,
+        .known = &id->known,
     };
     tern_loop_random(op->net->loop, config.ephemeral, sizeof config.ephemeral);
     e = tern_noise_handshake_init(&n->h, &config);

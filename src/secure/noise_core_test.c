@@ -295,6 +295,59 @@ static void expected_peer(void **state)
     }
 }
 
+/* ---- proofs that come again ---- */
+
+/* A proof is looked up whole: the same signature under another key or over another static key is
+ * verified, and refused. What failed is not remembered. */
+static void proofs_are_remembered(void **state)
+{
+    (void)state;
+    static tern_noise_known known;
+    tern_counters count = {0};
+    tern_key *signer = key_of(KEY1), *other = key_of(KEY2), *got;
+    uint8_t fixed[2][TERN_X25519] = {{9}, {10}}, signature[64];
+    tern_buf text, strange;
+    tern_noise_payload p;
+
+    tern_buf_init(&text, 0);
+    tern_buf_init(&strange, 0);
+    assert_int_equal(tern_noise_payload_identity(signer, fixed[0], &text), 0);
+    assert_int_equal(tern_noise_payload_identity(other, fixed[0], &strange), 0);
+    assert_int_equal(
+        tern_noise_payload_read((tern_span){tern_buf_data(&text), tern_buf_len(&text)}, &p), 0);
+    for (uint64_t times = 0; times < 3; times++) {
+        assert_int_equal(tern_noise_payload_verify(&p, fixed[0], &known, &count, &got), 0);
+        assert_int_equal(tern_key_type_of(got), tern_key_type_of(signer));
+        tern_key_unref(got);
+        assert_int_equal(count.noise_recognised, times);
+    }
+    assert_int_equal(tern_noise_payload_verify(&p, fixed[0], NULL, &count, &got), 0);
+    tern_key_unref(got);
+    for (int times = 0; times < 2; times++) {
+        tern_noise_payload forged = p, of_other;
+        assert_int_equal(tern_noise_payload_verify(&p, fixed[1], &known, &count, &got),
+                         TERN_E_SIGNATURE);
+        memcpy(signature, p.signature.data, sizeof signature);
+        signature[times] ^= 1;
+        forged.signature.data = signature;
+        assert_int_equal(tern_noise_payload_verify(&forged, fixed[0], &known, &count, &got),
+                         TERN_E_SIGNATURE);
+        assert_int_equal(
+            tern_noise_payload_read((tern_span){tern_buf_data(&strange), tern_buf_len(&strange)},
+                                    &of_other),
+            0);
+        forged.signature = p.signature;
+        forged.key = of_other.key;
+        assert_int_equal(tern_noise_payload_verify(&forged, fixed[0], &known, &count, &got),
+                         TERN_E_SIGNATURE);
+    }
+    assert_int_equal(count.noise_recognised, 2);
+    tern_buf_free(&text);
+    tern_buf_free(&strange);
+    tern_key_unref(signer);
+    tern_key_unref(other);
+}
+
 /* ---- the muxer ---- */
 
 static void muxer_choice(void **state)
@@ -400,6 +453,7 @@ int main(void)
         cmocka_unit_test(certhashes_travel),
         cmocka_unit_test(prologues_must_agree),
         cmocka_unit_test(expected_peer),
+        cmocka_unit_test(proofs_are_remembered),
         cmocka_unit_test(muxer_choice),
         cmocka_unit_test(nonces_end),
         cmocka_unit_test(own_payload_has_a_limit),

@@ -127,7 +127,7 @@ static int take_payload(tern_noise_handshake *h, tern_span bytes)
     if (e != 0) {
         return refuse_payload(h, e);
     }
-    e = tern_noise_payload_verify(&p, h->core.rs, &h->key);
+    e = tern_noise_payload_verify(&p, h->core.rs, h->known, h->counters, &h->key);
     if (e != 0) {
         return refuse_identity(h, e);
     }
@@ -228,6 +228,7 @@ int tern_noise_handshake_init(tern_noise_handshake *h, const tern_noise_config *
         .expected = config->expected,
         .muxers = config->muxers,
         .counters = config->counters,
+        .known = config->known,
     };
     tern_buf_init(&h->payload, 0);
     tern_buf_init(&h->part, 2 + TERN_NOISE_HANDSHAKE_MAX);
