@@ -56,6 +56,9 @@ typedef struct tern_deferred {
 
 void tern_deferred_init(tern_deferred *d, void (*fn)(tern_deferred *d));
 void tern_defer(tern_loop *loop, tern_deferred *d);
+/* The same, but after all that tern_defer has queued in this turn and what that queues: for work
+ * that is done once for many, as a write. */
+void tern_defer_late(tern_loop *loop, tern_deferred *d);
 void tern_deferred_cancel(tern_deferred *d); /* must be called before d's memory is freed */
 bool tern_deferred_queued(const tern_deferred *d);
 

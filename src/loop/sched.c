@@ -18,6 +18,7 @@ void tern_sched_init(tern_sched *sched, uint64_t now)
 {
     *sched = (tern_sched){.now = now};
     tern_list_init(&sched->deferred);
+    tern_list_init(&sched->late);
 }
 
 void tern_sched_free(tern_sched *sched)
@@ -187,16 +188,31 @@ void tern_deferred_init(tern_deferred *d, void (*fn)(tern_deferred *d))
     d->fn = fn;
 }
 
-void tern_defer(tern_loop *loop, tern_deferred *d)
+static bool anything(const tern_sched *sched)
+{
+    return !tern_list_empty(&sched->deferred) || !tern_list_empty(&sched->late);
+}
+
+static void queue(tern_loop *loop, tern_list *in, tern_deferred *d)
 {
     if (tern_deferred_queued(d)) {
         return;
     }
-    bool first = tern_list_empty(&loop->sched->deferred);
-    tern_list_push(&loop->sched->deferred, &d->link);
+    bool first = !anything(loop->sched);
+    tern_list_push(in, &d->link);
     if (first) {
         loop->ops->wake(loop);
     }
+}
+
+void tern_defer(tern_loop *loop, tern_deferred *d)
+{
+    queue(loop, &loop->sched->deferred, d);
+}
+
+void tern_defer_late(tern_loop *loop, tern_deferred *d)
+{
+    queue(loop, &loop->sched->late, d);
 }
 
 void tern_deferred_cancel(tern_deferred *d)
@@ -209,19 +225,27 @@ bool tern_deferred_queued(const tern_deferred *d)
     return !tern_list_empty(&d->link);
 }
 
+/* One round is what is queued now. It stays linked in a list, so that a call may cancel a later one
+ * of its round. */
+static void run_round(tern_list *queued)
+{
+    tern_list round;
+    tern_list_init(&round);
+    tern_list_splice(&round, queued);
+    tern_list *node;
+    while ((node = tern_list_pop(&round)) != NULL) {
+        tern_deferred *d = TERN_CONTAINER(node, tern_deferred, link);
+        d->fn(d);
+    }
+}
+
 bool tern_sched_run_deferred(tern_sched *sched, unsigned rounds)
 {
-    while (rounds-- > 0 && !tern_list_empty(&sched->deferred)) {
-        /* One round is what is queued now. It stays linked in a list, so that a call may cancel a
-         * later one of its round. */
-        tern_list round;
-        tern_list_init(&round);
-        tern_list_splice(&round, &sched->deferred);
-        tern_list *node;
-        while ((node = tern_list_pop(&round)) != NULL) {
-            tern_deferred *d = TERN_CONTAINER(node, tern_deferred, link);
-            d->fn(d);
-        }
+    while (rounds-- > 0 && anything(sched)) {
+        run_round(tern_list_empty(&sched->deferred) ? &sched->late : &sched->deferred);
     }
-    return !tern_list_empty(&sched->deferred);
+    if (!tern_list_empty(&sched->deferred)) {
+        run_round(&sched->late); /* the others may queue each other for ever */
+    }
+    return anything(sched);
 }

@@ -201,6 +201,52 @@ static void cancel_next(tern_deferred *d)
     tern_defer(&f.base, &items[2].deferred);
 }
 
+static void queue_both(tern_deferred *d)
+{
+    item *i = TERN_CONTAINER(d, item, deferred);
+    note(i->id);
+    tern_defer(&f.base, &items[3].deferred);
+    tern_defer_late(&f.base, &items[4].deferred);
+}
+
+static void late_calls_follow_all_others(void **state)
+{
+    (void)state;
+    tern_deferred_init(&items[0].deferred, on_deferred);
+    tern_deferred_init(&items[1].deferred, queue_both);
+    for (unsigned i = 2; i < 6; i++) {
+        tern_deferred_init(&items[i].deferred, on_deferred);
+    }
+    tern_defer_late(&f.base, &items[0].deferred);
+    tern_defer_late(&f.base, &items[5].deferred);
+    tern_defer(&f.base, &items[1].deferred);
+    tern_defer(&f.base, &items[2].deferred);
+    tern_defer(&f.base, &items[0].deferred); /* queued already: changes nothing */
+    tern_deferred_cancel(&items[5].deferred);
+    assert_int_equal(f.wakes, 1);
+    assert_false(tern_sched_run_deferred(&f.sched, 3));
+    static const unsigned expected[] = {1, 2, 3, 0, 4};
+    assert_int_equal(seen_count, 5);
+    assert_memory_equal(seen, expected, sizeof expected);
+}
+
+static void for_ever(tern_deferred *d)
+{
+    tern_defer(&f.base, d);
+}
+
+static void late_calls_are_not_starved(void **state)
+{
+    (void)state;
+    tern_deferred_init(&items[0].deferred, on_deferred);
+    tern_deferred_init(&items[1].deferred, for_ever);
+    tern_defer_late(&f.base, &items[0].deferred);
+    tern_defer(&f.base, &items[1].deferred);
+    assert_true(tern_sched_run_deferred(&f.sched, 4));
+    assert_int_equal(seen_count, 1);
+    tern_deferred_cancel(&items[1].deferred);
+}
+
 static void a_deferred_call_may_cancel_and_queue(void **state)
 {
     (void)state;
@@ -275,6 +321,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(deferred_calls_run_between_timers, setup, teardown),
         cmocka_unit_test_setup_teardown(deferred_calls_keep_their_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(late_calls_follow_all_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(late_calls_are_not_starved, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deferred_call_may_cancel_and_queue, setup, teardown),
         cmocka_unit_test_setup_teardown(rounds_bound_calls_without_end, setup, teardown),
         cmocka_unit_test_setup_teardown(without_memory_timers_fire_at_once, setup, teardown),

@@ -83,6 +83,8 @@ void tern_uv_tcp_shutdown(tern_tcp *t);
 void tern_uv_tcp_close(tern_tcp *t, bool abort);
 /* Takes the descriptor over, also on failure; NULL without memory. For the listener. */
 tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *remote);
+/* The options of every connection; an accepted one has those of its listening socket. */
+void tern_uv_tcp_tune(int fd);
 int tern_uv_tcp_listen(tern_loop *loop, const tern_endpoint *at, tern_tcp_listener **ret);
 void tern_uv_tcp_listener_close(tern_tcp_listener *l);
 

@@ -153,6 +153,7 @@ static int open_listening(const tern_endpoint *at, bool share)
         tern_socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     }
 #endif
+    tern_uv_tcp_tune(fd);
     int rc = tern_socket_bind(fd, at);
     if (rc == 0 && listen(fd, BACKLOG) != 0) {
         rc = -errno;

@@ -179,16 +179,17 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         events = UV_READABLE | UV_WRITABLE;
     }
     tern_uv_enter(u);
+    bool lazy = t->reading && !t->connecting; /* an event for a paused socket ends the watching */
     t->handling = true;
     handle(t, events, status < 0);
     t->handling = false;
-    watch(t, false);
+    watch(t, lazy && !t->ended && !t->broken);
     tern_uv_leave(u);
 }
 
 /* --- making --- */
 
-static void tune(int fd)
+void tern_uv_tcp_tune(int fd)
 {
     tern_socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     tern_socket_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -216,7 +217,6 @@ static int make(tern_loop *loop, int fd, const tern_endpoint *remote, uv_tcp_soc
         tern_free(t);
         return tern_socket_code(-rc);
     }
-    tune(fd);
     t->poll.data = t;
     t->fd = fd;
     t->base.loop = loop;
@@ -234,6 +234,9 @@ tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *rem
     if (make(loop, fd, remote, &t) < 0) {
         return NULL;
     }
+#ifndef __linux__ /* there it has them from the listening socket */
+    tern_uv_tcp_tune(fd);
+#endif
     tern_socket_local(fd, &t->base.local);
     return &t->base;
 }
@@ -290,6 +293,7 @@ int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoi
     if (rc < 0) {
         return rc;
     }
+    tern_uv_tcp_tune(fd);
     t->connecting = true;
     if (code != 0) {
         t->code = code;

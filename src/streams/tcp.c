@@ -172,7 +172,7 @@ static size_t tcp_write(tern_stream *s, const tern_span *v, unsigned n)
             break;
         }
     }
-    tern_defer(s->loop, &c->flush);
+    tern_defer_late(s->loop, &c->flush);
     return taken;
 }
 
@@ -186,7 +186,7 @@ static void tcp_commit(tern_stream *s, size_t n)
 {
     tcp_stream *c = (tcp_stream *)s;
     tern_buf_commit(&c->out, n);
-    tern_defer(s->loop, &c->flush);
+    tern_defer_late(s->loop, &c->flush);
 }
 
 static void tcp_consumed(tern_stream *s, size_t n)
@@ -203,7 +203,7 @@ static void tcp_end(tern_stream *s)
 {
     tcp_stream *c = (tcp_stream *)s;
     c->end_wanted = true;
-    tern_defer(s->loop, &c->flush);
+    tern_defer_late(s->loop, &c->flush);
 }
 
 static void tcp_stop(tern_stream *s, uint64_t code)
