@@ -87,6 +87,9 @@ typedef struct tern_options {
                            authorities */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes, tern/psk.h), copied: all
                            connections go through it, others fail; NULL = none */
+    const char *data; /* folder that exists, where the address book is kept (book.sqlite), which is
+                         read when the node is made and written within seconds; when it cannot be
+                         used a warning is logged and the book is in memory alone, as with NULL */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -85,6 +85,9 @@ int app_read_key(const char *path, tern_key **ret);
 int app_write_key(const char *path, const tern_key *key);
 /* The file of the data folder's identity; makes the folder. */
 int app_identity_file(const app_options *o, char *out, size_t cap);
+/* Where the address book is kept: --data's folder, or with `run` and no --key the one of the
+ * identity; made if it is not there. NULL: nowhere. Valid until the next call. */
+const char *app_data(const app_options *o);
 /* Who we are: --key, else that file's, made if it is not there; without `run` and --data a fresh
  * one that is kept nowhere. */
 int app_identity(const app_options *o, tern_key **ret);

@@ -18,6 +18,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->tls_ca = o->tls_ca;
     ret->psk = o->psk != NULL ? o->psk_key : NULL;
     ret->key = key;
+    ret->data = app_data(o);
     ret->events = events;
     ret->owner = owner;
     ret->security = o->security;

@@ -150,6 +150,13 @@ static int data_folder(const app_options *o, char *out, size_t cap)
     return make_folders(out);
 }
 
+const char *app_data(const app_options *o)
+{
+    static char folder[FOLDER_MAX];
+    bool keeps = o->data != NULL || (strcmp(o->command, "run") == 0 && o->key == NULL);
+    return keeps && data_folder(o, folder, sizeof folder) == APP_OK ? folder : NULL;
+}
+
 int app_identity_file(const app_options *o, char *out, size_t cap)
 {
     char folder[FOLDER_MAX];

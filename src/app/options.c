@@ -33,7 +33,7 @@ static const option options[] = {
     {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
      "the identity (libp2p private key or PEM)"},
     {"--data", STRING, FIELD(data), "DIR", "run key " DIALS,
-     "where the node keeps its identity (run, key: default under the XDG data folder)"},
+     "where identity and address book are kept (run, key: default under the XDG data folder)"},
     {"--page", ON_OFF, FIELD(page), "on|off", "run", "serves the web page on the TCP port (on)"},
     {"--page-dir", STRING, FIELD(page_dir), "DIR", "run", "the folder of the page's files"},
     {"--metrics", ON_OFF, FIELD(metrics), "on|off", "run",

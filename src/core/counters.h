@@ -55,6 +55,13 @@
     X(yamux_window, "yamux frames beyond the window, or window updates that overflow")             \
     X(yamux_flood, "yamux sessions ended by floods of pings, resets or opens")                     \
     X(yamux_goaway_in, "yamux sessions that the peer ended with an error code")                    \
+    X(book_loaded, "Rows of the address book read at the start")                                   \
+    X(book_malformed, "Rows of the address book that do not parse")                                \
+    X(book_written, "Changes written to the address book")                                         \
+    X(book_purged, "Rows of the address book that expired or were too many")                       \
+    X(book_dropped, "Changes of the address book that were never written")                         \
+    X(book_failures, "Failures to open or to write the address book")                              \
+    X(record_stale, "Signed peer records older than the one that is known")                        \
     X(mplex_malformed, "mplex frames that do not parse")                                           \
     X(mplex_too_large, "mplex frames of more than 1 MiB")                                          \
     X(mplex_bad_stream, "mplex opens of a stream that is open")                                    \

@@ -39,6 +39,12 @@ void tern_limits_default(tern_limits *ret);
 struct tern_identity;
 typedef struct tern_net tern_net;
 
+/* What is kept of peers; the numbers are in files, so none is given twice. */
+typedef enum tern_kept {
+    TERN_KEPT_QUIC_TICKET = 1, /* quic/'s: resumption ticket and transport parameters */
+    TERN_KEPT_TLS_TICKET = 2,  /* for TLS over TCP */
+} tern_kept;
+
 typedef struct tern_net_ops {
     /* Registers / removes a protocol handler. TERN_E_STATE if the id is taken, TERN_E_NOMEM. */
     int (*handle)(tern_net *net, const tern_protocol *protocol);
@@ -64,6 +70,16 @@ typedef struct tern_net_ops {
     bool (*speaks)(tern_net *net, const tern_peer_id *peer, const char *id);
     /* What identify learned of a conn's peer. Everything is copied. */
     void (*identified)(tern_net *net, tern_conn *conn, const struct tern_identity *identity);
+    /* Keeps a copy of a blob for a peer for so many nanoseconds, at most 90 days; it replaces what
+     * was kept of the same kind, n = 0 forgets it. With a data folder it survives the process (it
+     * is written within seconds, mode 0600). Nothing is promised: the least used go when there are
+     * too many. 0, TERN_E_TOO_LARGE (16 KiB), TERN_E_NOMEM. */
+    int (*remember)(tern_net *net, const tern_peer_id *peer, tern_kept kind, const void *blob,
+                    size_t n, uint64_t life);
+    /* What is kept, valid until the next remember or recall; NULL when there is none. It may come
+     * from a file that somebody else wrote: parse it as a peer's bytes. */
+    const uint8_t *(*recall)(tern_net *net, const tern_peer_id *peer, tern_kept kind,
+                             size_t *ret_n);
 } tern_net_ops;
 
 /* What a peer says of itself (identify). */
@@ -74,7 +90,8 @@ typedef struct tern_identity {
     tern_multiaddr *const *addrs;
     size_t addr_count;
     tern_multiaddr *observed; /* how the peer sees us; NULL when absent */
-    bool signed_record;       /* addrs come from a peer record that verifies */
+    bool signed_record;       /* addrs come from a peer record that verifies ... */
+    uint64_t record_seq;      /* ... and that has this sequence number */
     bool push;                /* an update: absent lists are unchanged */
 } tern_identity;
 

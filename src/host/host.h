@@ -21,7 +21,7 @@ struct tern_node {
     bool own_loop;
     bool foreign;         /* the loop is the caller's (a simulation): not closed or freed here */
     tern_options options; /* strings in it are copies held below */
-    char *agent, *security, *muxer, *page_folder, *tls_cert, *tls_key, *tls_ca;
+    char *agent, *security, *muxer, *page_folder, *tls_cert, *tls_key, *tls_ca, *data;
     const tern_secure *secures[TERN_PARTS_MAX + 1];
     const tern_mux *muxes[TERN_PARTS_MAX + 1];
     tern_swarm *swarm;

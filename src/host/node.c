@@ -1,5 +1,6 @@
 /* A node's birth, its run, its stop: see tern/node.h. */
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "host/host.h"
 #include "host/parts.h"
@@ -153,6 +154,13 @@ static const tern_swarm_events swarm_events = {
 
 /* ---- birth ---- */
 
+static void on_trouble(void *owner, const tern_error *error)
+{
+    (void)owner;
+    TERN_LOG(TERN_LOG_WARN, "host", "%s; what is learned of peers is kept in memory only",
+             error->text);
+}
+
 static void loop_closed(void *arg)
 {
     tern_loop_free(arg);
@@ -230,6 +238,11 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     if (!node->options.no_ping && (code = tern_ping_serve(net)) != 0) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
+    tern_error trouble;
+    if (node->data != NULL &&
+        tern_swarm_open_book(node->swarm, node->data, on_trouble, &trouble) != 0) {
+        on_trouble(node, &trouble);
+    }
     code = tern_node_load_certificates(node, reterr);
     if (code == 0 && node->page_folder != NULL) {
         code = tern_page_load(node->page_folder, &node->page, reterr);
@@ -269,7 +282,8 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
         copy_string(&node->page_folder, o->page, &o->page) != 0 ||
         copy_string(&node->tls_cert, o->tls_cert, &o->tls_cert) != 0 ||
         copy_string(&node->tls_key, o->tls_key, &o->tls_key) != 0 ||
-        copy_string(&node->tls_ca, o->tls_ca, &o->tls_ca) != 0) {
+        copy_string(&node->tls_ca, o->tls_ca, &o->tls_ca) != 0 ||
+        copy_string(&node->data, o->data, &o->data) != 0) {
         code = tern_fail(reterr, TERN_E_NOMEM, "host", "out of memory");
     }
     tern_key *key = tern_key_ref(o->key);
@@ -406,6 +420,7 @@ void tern_node_free(tern_node *node)
     tern_free(node->tls_cert);
     tern_free(node->tls_key);
     tern_free(node->tls_ca);
+    tern_free(node->data);
     tern_wipe(node->psk, sizeof node->psk);
     pthread_mutex_destroy(&node->lock);
     tern_free(node);

@@ -155,6 +155,7 @@ static int use_record(tern_net *net, const tern_peer_id *peer, tern_span bytes,
         code = add_addr(m, tern_multiaddr_ref(record.addrs[i]));
     }
     m->identity.signed_record = true;
+    m->identity.record_seq = record.seq;
     tern_peer_record_clear(&record);
     return code;
 }

@@ -11,6 +11,7 @@ void tern_peerstore_init(tern_peerstore *store)
 {
     tern_map_init(&store->peers);
     tern_list_init(&store->recent);
+    store->book = NULL;
 }
 
 static void clear_protocols(tern_known_peer *p)
@@ -71,36 +72,104 @@ static tern_known_peer *touch(tern_peerstore *store, const tern_peer_id *id)
     return p;
 }
 
-int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
-                            const tern_multiaddr *addr, uint64_t until)
+static void write_through(tern_peerstore *store, const tern_known_peer *p, const tern_known_addr *a)
 {
-    tern_known_peer *p = touch(store, id);
-    if (p == NULL) {
-        return TERN_E_NOMEM;
+    if (store->book != NULL) {
+        size_t n;
+        const uint8_t *bytes = tern_multiaddr_bytes(a->addr, &n);
+        tern_book_put_addr(store->book, &p->id, bytes, n, a->seq, a->until);
     }
+}
+
+static void drop_from_book(tern_peerstore *store, const tern_known_peer *p,
+                           const tern_known_addr *a)
+{
+    if (store->book != NULL) {
+        size_t n;
+        const uint8_t *bytes = tern_multiaddr_bytes(a->addr, &n);
+        tern_book_drop_addr(store->book, &p->id, bytes, n, a->seq);
+    }
+}
+
+/* The place of an address: its own, a new one, or that of the one that expires first. NULL without
+ * memory. */
+static tern_known_addr *place_of(tern_peerstore *store, tern_known_peer *p,
+                                 const tern_multiaddr *addr)
+{
     size_t oldest = 0;
     for (size_t i = 0; i < p->addr_count; i++) {
-        tern_known_addr *a = &p->addrs[i];
-        if (tern_multiaddr_equal(a->addr, addr)) {
-            a->until = a->until > until ? a->until : until;
-            return 0;
+        if (tern_multiaddr_equal(p->addrs[i].addr, addr)) {
+            return &p->addrs[i];
         }
-        if (a->until < p->addrs[oldest].until) {
+        if (p->addrs[i].until < p->addrs[oldest].until) {
             oldest = i;
         }
     }
     if (p->addr_count == TERN_PEERSTORE_ADDRS_MAX) {
+        drop_from_book(store, p, &p->addrs[oldest]);
         tern_multiaddr_unref(p->addrs[oldest].addr);
-        p->addrs[oldest] = (tern_known_addr){tern_multiaddr_ref(addr), until};
-        return 0;
+        p->addrs[oldest] = (tern_known_addr){tern_multiaddr_ref(addr), 0, 0};
+        return &p->addrs[oldest];
     }
     tern_known_addr *grown = tern_realloc(p->addrs, (p->addr_count + 1) * sizeof *grown);
     if (grown == NULL) {
-        return TERN_E_NOMEM;
+        return NULL;
     }
     p->addrs = grown;
-    p->addrs[p->addr_count++] = (tern_known_addr){tern_multiaddr_ref(addr), until};
+    p->addrs[p->addr_count] = (tern_known_addr){tern_multiaddr_ref(addr), 0, 0};
+    return &p->addrs[p->addr_count++];
+}
+
+int tern_peerstore_certify(tern_peerstore *store, const tern_peer_id *id,
+                           const tern_multiaddr *addr, uint64_t seq, uint64_t until)
+{
+    tern_known_peer *p = touch(store, id);
+    tern_known_addr *a = p != NULL ? place_of(store, p, addr) : NULL;
+    if (a == NULL) {
+        return TERN_E_NOMEM;
+    }
+    a->until = a->until > until ? a->until : until;
+    a->seq = a->seq > seq ? a->seq : seq;
+    p->record_seq = p->record_seq > seq ? p->record_seq : seq;
+    write_through(store, p, a);
     return 0;
+}
+
+int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
+                            const tern_multiaddr *addr, uint64_t until)
+{
+    return tern_peerstore_certify(store, id, addr, 0, until);
+}
+
+bool tern_peerstore_renew(tern_peerstore *store, const tern_peer_id *id, uint64_t seq)
+{
+    tern_known_peer *p = touch(store, id);
+    if (p == NULL) {
+        return true;
+    }
+    if (seq < p->record_seq) {
+        return false;
+    }
+    p->record_seq = seq;
+    return true;
+}
+
+void tern_peerstore_drop_older(tern_peerstore *store, const tern_peer_id *id)
+{
+    tern_known_peer *p = tern_peerstore_get(store, id);
+    size_t kept = 0;
+    for (size_t i = 0; p != NULL && i < p->addr_count; i++) {
+        tern_known_addr *a = &p->addrs[i];
+        if (a->seq == 0 || a->seq == p->record_seq) {
+            p->addrs[kept++] = *a;
+            continue;
+        }
+        drop_from_book(store, p, a);
+        tern_multiaddr_unref(a->addr);
+    }
+    if (p != NULL) {
+        p->addr_count = kept;
+    }
 }
 
 int tern_peerstore_set_protocols(tern_peerstore *store, const tern_peer_id *id,

@@ -25,6 +25,8 @@ static const tern_net_ops net_ops = {
     .next_conn = next_conn,
     .speaks = speaks,
     .identified = identified,
+    .remember = tern_swarm_remember,
+    .recall = tern_swarm_recall,
 };
 
 int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, const char *agent,
@@ -55,6 +57,12 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     tern_map_init(&swarm->peers);
     tern_map_init(&swarm->blocks);
     tern_peerstore_init(&swarm->store);
+    if (tern_book_new(loop, &swarm->net.counters, &swarm->book) != 0) {
+        tern_key_unref(swarm->net.key);
+        tern_free(swarm);
+        return TERN_E_NOMEM;
+    }
+    swarm->store.book = swarm->book;
     tern_deferred_init(&swarm->stopped, on_stopped);
     *ret = swarm;
     return 0;
@@ -71,6 +79,7 @@ void tern_swarm_free(tern_swarm *swarm)
     tern_swarm_forget_addresses(swarm);
     tern_swarm_forget_announced(swarm);
     tern_peerstore_free(&swarm->store);
+    tern_book_free(swarm->book);
     tern_map_free(&swarm->peers);
     tern_map_free(&swarm->blocks);
     tern_key_unref(swarm->net.key);
@@ -329,12 +338,18 @@ static void identified(tern_net *net, tern_conn *conn, const tern_identity *iden
         tern_peerstore_set_protocols(&swarm->store, id, identity->protocols,
                                      identity->protocol_count);
     }
-    for (size_t i = 0; i < identity->addr_count; i++) {
+    uint64_t seq = identity->signed_record ? identity->record_seq : 0;
+    bool stale = identity->signed_record && !tern_peerstore_renew(&swarm->store, id, seq);
+    net->counters.record_stale += stale;
+    for (size_t i = 0; !stale && i < identity->addr_count; i++) {
         tern_multiaddr *addr = tern_ma_without_p2p(identity->addrs[i]);
         if (addr != NULL) {
-            tern_peerstore_add_addr(&swarm->store, id, addr, until);
+            tern_peerstore_certify(&swarm->store, id, addr, seq, until);
             tern_multiaddr_unref(addr);
         }
+    }
+    if (identity->signed_record && !stale) {
+        tern_peerstore_drop_older(&swarm->store, id);
     }
     swarm->events->on_identified(swarm->owner, conn, identity);
 }

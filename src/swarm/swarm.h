@@ -7,6 +7,7 @@
  *   resolve.c   names to addresses        dial_rank.c  which address when
  *   streams.c   protocols: incoming streams to handlers, outgoing ones negotiated
  *   addrs.c     what we announce          peerstore.c  what we know of peers
+ *   remember.c  what outlives the node
  *
  * It fills the tern_net table that all rooms below use. */
 #ifndef TERN_SWARM_SWARM_H
@@ -71,6 +72,8 @@ struct tern_swarm {
     tern_list dials; /* tern_dialer */
     tern_list given; /* tern_dial_request: finished with a conn, done not told yet */
     tern_peerstore store;
+    tern_book *book; /* the store behind it, and blobs a peer; never NULL */
+    void (*on_trouble)(void *owner, const tern_error *error); /* of the book */
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
     uint64_t addrs_until;       /* the cache's age */
@@ -151,6 +154,17 @@ tern_stream *tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *
                              void *owner, tern_error *reterr);
 void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s);
 size_t tern_swarm_protocols(tern_net *net, const char *const **ret);
+
+/* ---- remember.c ---- */
+/* Joins the address book of a data folder, before the first dial; its addresses fill the store. The
+ * errors of tern_book_open leave a node that remembers in memory alone. trouble: when something
+ * cannot be written any more, told once. */
+int tern_swarm_open_book(tern_swarm *swarm, const char *folder,
+                         void (*trouble)(void *owner, const tern_error *error), tern_error *reterr);
+int tern_swarm_remember(tern_net *net, const tern_peer_id *peer, tern_kept kind, const void *blob,
+                        size_t n, uint64_t life);
+const uint8_t *tern_swarm_recall(tern_net *net, const tern_peer_id *peer, tern_kept kind,
+                                 size_t *ret_n);
 
 /* ---- addrs.c ---- */
 /* Our listening addresses, unspecified ones expanded to the machine's own; cached for a second. */

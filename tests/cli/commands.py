@@ -37,6 +37,50 @@ async def stop(node):
     await node.ended()
 
 
+# ---- the address book ----
+
+async def address_book(cli):
+    """A peer is found by its id alone after a run that met it; a file that is no book is said."""
+    folder = cli.folder / "keeper"
+    async with cli.node() as node:
+        by_id = f"/p2p/{node.peer}"
+        want((await cli.call("ping", "--data", folder, "-c", "1", by_id)).status == 1, "found without an address")
+        await cli.does("ping", "--data", folder, "-c", "1", node.addrs[0])
+        book = folder / "book.sqlite"
+        want(stat.S_IMODE(book.stat().st_mode) == 0o600, "the book's mode is not 0600")
+        await cli.does("ping", "--data", folder, "-c", "1", by_id)
+        want((await cli.call("ping", "-c", "1", by_id)).status == 1, "found without a data folder")
+        for rest in folder.glob("book.sqlite-*"):
+            rest.unlink()
+        book.write_bytes(b"no book" * 1000)
+        result = await cli.call("ping", "--data", folder, "-c", "1", node.addrs[0])
+        want(result.status == 0 and len(result.err) == 1, "a bad book is more than a line", result)
+        want("book.sqlite" in result.err[0] and "move it away" in result.err[0], "which file, what to try", result)
+        want(book.read_bytes() == b"no book" * 1000, "a file that is no book was changed")
+        await stop(node)
+
+
+async def address_book_of_a_node(cli):
+    """`tern run` finds a peer by its id after its own restart, also when it was killed."""
+    async with cli.node(name="other") as other:
+        async with cli.node(name="killed") as node:
+            node.tell(cmd="dial", addr=other.addrs[0])
+            await node.happens("identified", peer=other.peer)
+            await cli.does("ping", "--data", cli.folder / "beside", "-c", "1", node.addrs[0])
+            node.tell(cmd="stop")
+            await node.ended()
+        async with cli.node(name="killed") as node:
+            node.tell(cmd="dial", addr=f"/p2p/{other.peer}")
+            await node.happens("connected", peer=other.peer)
+            node.signal(signal.SIGKILL)
+            await node.ended(status=-signal.SIGKILL)
+        async with cli.node(name="killed") as node:
+            node.tell(cmd="dial", addr=f"/p2p/{other.peer}")
+            await node.happens("connected", peer=other.peer)
+            await stop(node)
+        await stop(other)
+
+
 # ---- ping and identify ----
 
 async def ping_text(cli, transport):
@@ -340,7 +384,8 @@ def tests():
     found += [
         ("identify text", identify_text), ("ping without a peer id", ping_without_peer_id),
         ("options of commands that dial", options_of_dials), ("who dials", who_dials),
-        ("ping: Ctrl-C", ping_interrupted),
+        ("ping: Ctrl-C", ping_interrupted), ("the address book", address_book),
+        ("the address book of a node", address_book_of_a_node),
     ]
     for kind in ("ed25519", "secp256k1", "ecdsa", "rsa"):
         found += [(f"key: {kind}: {name}", lambda cli, what=what, kind=kind: what(cli, kind)) for name, what in
