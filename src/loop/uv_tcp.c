@@ -25,9 +25,10 @@
 enum {
     READS_A_TURN = 4,    /* buffers; then the other sockets have their turn */
     WRITE_SPANS = 64,    /* spans per system call */
-    KEEPALIVE_IDLE = 60, /* seconds of silence before the system asks whether the peer is there */
-    KEEPALIVE_EACH = 20, /* seconds between its questions */
-    KEEPALIVE_COUNT = 4,
+    KEEPALIVE_IDLE = 30, /* seconds of silence before the system asks whether the peer is there */
+    KEEPALIVE_EACH = 10, /* seconds between its questions */
+    KEEPALIVE_COUNT = 3,
+    UNACKNOWLEDGED = 30000, /* milliseconds that written bytes may stay so: then the peer is gone */
 };
 
 #ifndef MSG_NOSIGNAL
@@ -199,6 +200,10 @@ void tern_uv_tcp_tune(int fd)
 #ifdef TCP_KEEPINTVL
     tern_socket_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EACH);
     tern_socket_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+#endif
+#ifdef TCP_USER_TIMEOUT /* else small writes vanish in the system's buffer for a quarter of an     \
+                           hour */
+    tern_socket_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED);
 #endif
 }
 

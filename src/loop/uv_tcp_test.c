@@ -4,7 +4,10 @@
 
 #include "loop/tcp.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <tern/error.h>
@@ -714,6 +717,39 @@ static void a_listener_may_close_inside_accept(void **state)
     tern_tcp_close(second, false);
 }
 
+/* Listening, accepted and dialled sockets alike: the system ends those whose peer is silent for a
+ * minute, or does not acknowledge for half of one. */
+static void a_peer_that_vanishes_is_noticed(void **state)
+{
+    int found = 0;
+    (void)state;
+    connect_pair();
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in local = {0}, remote = {0};
+        socklen_t n = sizeof local, m = sizeof remote;
+        getpeername(fd, (struct sockaddr *)&remote, &m);
+        if (getsockname(fd, (struct sockaddr *)&local, &n) != 0 || local.sin_family != AF_INET ||
+            (ntohs(local.sin_port) != at.port && ntohs(remote.sin_port) != at.port)) {
+            continue;
+        }
+        int value = 0;
+        n = sizeof value;
+        found++;
+        assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &n), 0);
+        assert_int_not_equal(value, 0);
+#ifdef TCP_USER_TIMEOUT
+        int idle, each, count;
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &n);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each, &n);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, &n);
+        assert_int_equal(idle + each * count, 60);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &n), 0);
+        assert_int_equal(value, 30000);
+#endif
+    }
+    assert_int_equal(found, 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -743,6 +779,7 @@ int main(void)
         TEST(out_of_memory_a_connection_is_closed_and_counted),
         TEST(out_of_descriptors_a_connection_is_closed_and_counted),
         TEST(a_listener_may_close_inside_accept),
+        TEST(a_peer_that_vanishes_is_noticed),
     };
     return TERN_TEST_MAIN(tests);
 }
