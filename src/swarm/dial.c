@@ -15,7 +15,8 @@
 #include "swarm/resolve.h"
 
 enum { PARALLEL_MAX = 8 };
-#define KEEP_ADDRESS (3600 * TERN_SEC)
+#define KEEP_ADDRESS  (7 * 24 * 3600 * TERN_SEC) /* one that worked */
+#define DOUBT_ADDRESS (24 * 3600 * TERN_SEC)     /* one that did not */
 
 typedef struct tern_dialer tern_dialer;
 
@@ -215,6 +216,10 @@ static void fail_candidate(tern_dialer *d, size_t i, const tern_error *error)
     bool was_running = c->state == RUNNING || c->state == WON;
     TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr), copy.layer,
              copy.text);
+    if (d->peer.len > 0) {
+        tern_peerstore_doubt(&d->swarm->store, &d->peer, c->addr,
+                             tern_loop_now(d->swarm->net.loop) + DOUBT_ADDRESS);
+    }
     free_attempt(c);
     c->state = FAILED;
     c->error = copy;

@@ -141,6 +141,19 @@ int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
     return tern_peerstore_certify(store, id, addr, 0, until);
 }
 
+void tern_peerstore_doubt(tern_peerstore *store, const tern_peer_id *id, const tern_multiaddr *addr,
+                          uint64_t until)
+{
+    tern_known_peer *p = tern_peerstore_get(store, id);
+    for (size_t i = 0; p != NULL && i < p->addr_count; i++) {
+        tern_known_addr *a = &p->addrs[i];
+        if (a->until > until && tern_multiaddr_equal(a->addr, addr)) {
+            a->until = until;
+            write_through(store, p, a);
+        }
+    }
+}
+
 bool tern_peerstore_renew(tern_peerstore *store, const tern_peer_id *id, uint64_t seq)
 {
     tern_known_peer *p = touch(store, id);

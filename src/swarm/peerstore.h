@@ -50,6 +50,10 @@ tern_known_peer *tern_peerstore_get(tern_peerstore *store, const tern_peer_id *i
  * expires first. 0 or TERN_E_NOMEM. */
 int tern_peerstore_add_addr(tern_peerstore *store, const tern_peer_id *id,
                             const tern_multiaddr *addr, uint64_t until);
+/* An address did not answer: it is forgotten by then, if it was not to be sooner. Nothing for one
+ * that is not known. */
+void tern_peerstore_doubt(tern_peerstore *store, const tern_peer_id *id, const tern_multiaddr *addr,
+                          uint64_t until);
 /* A signed peer record of the peer came: false if one with a higher number is known already, whose
  * addresses stay. Otherwise its addresses follow by certify, and then those that only older records
  * had are dropped. */

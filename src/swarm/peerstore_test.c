@@ -51,6 +51,52 @@ static void test_addresses(void **state)
     tern_peerstore_free(&store);
 }
 
+static void test_doubt(void **state)
+{
+    tern_peerstore store;
+    tern_peer_id id = peer(1);
+    tern_multiaddr *one = tern_multiaddr_parse("/ip4/10.0.0.1/tcp/1", NULL);
+    (void)state;
+    tern_peerstore_init(&store);
+    tern_peerstore_doubt(&store, &id, one, 50);
+    assert_null(get(&store, 1)); /* nothing is learned of what does not answer */
+    assert_int_equal(add(&store, 1, 1, 100), 0);
+    assert_int_equal(add(&store, 1, 2, 100), 0);
+    tern_peerstore_doubt(&store, &id, one, 50);
+    tern_peerstore_doubt(&store, &id, one, 70);
+    assert_int_equal(get(&store, 1)->addrs[0].until, 50);
+    assert_int_equal(get(&store, 1)->addrs[1].until, 100);
+    assert_int_equal(add(&store, 1, 1, 200), 0); /* it answered again */
+    assert_int_equal(get(&store, 1)->addrs[0].until, 200);
+    tern_multiaddr_unref(one);
+    tern_peerstore_free(&store);
+}
+
+static void test_certified(void **state)
+{
+    tern_peerstore store;
+    tern_peer_id id = peer(1);
+    tern_multiaddr *one = tern_multiaddr_parse("/ip4/10.0.0.1/tcp/1", NULL);
+    tern_multiaddr *two = tern_multiaddr_parse("/ip4/10.0.0.1/tcp/2", NULL);
+    (void)state;
+    tern_peerstore_init(&store);
+    assert_int_equal(add(&store, 1, 9, 100), 0);
+    assert_true(tern_peerstore_renew(&store, &id, 5));
+    assert_int_equal(tern_peerstore_certify(&store, &id, one, 5, 100), 0);
+    assert_false(tern_peerstore_renew(&store, &id, 4));
+    assert_true(tern_peerstore_renew(&store, &id, 5));
+    assert_true(tern_peerstore_renew(&store, &id, 6));
+    assert_int_equal(tern_peerstore_certify(&store, &id, two, 6, 100), 0);
+    tern_peerstore_drop_older(&store, &id);
+    tern_known_peer *p = get(&store, 1);
+    assert_int_equal(p->addr_count, 2); /* what no record had stays */
+    assert_string_equal(tern_multiaddr_text(p->addrs[0].addr), "/ip4/10.0.0.1/tcp/9");
+    assert_string_equal(tern_multiaddr_text(p->addrs[1].addr), "/ip4/10.0.0.1/tcp/2");
+    tern_multiaddr_unref(one);
+    tern_multiaddr_unref(two);
+    tern_peerstore_free(&store);
+}
+
 static void test_a_full_list_drops_what_expires_first(void **state)
 {
     tern_peerstore store;
@@ -163,6 +209,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_certified),
         cmocka_unit_test(test_a_full_list_drops_what_expires_first),
         cmocka_unit_test(test_the_least_recent_peer_is_forgotten),
         cmocka_unit_test(test_protocols),
