@@ -81,10 +81,18 @@ typedef struct tern_options {
     tern_node *beside; /* lives on this node's loop, which this one's run, start or embedder drives;
                           stopped and freed before it; not together with uv_loop */
     const char *tls_cert,
-        *tls_key;       /* PEM files: the certificate chain, ours first, and its key, for
-                           Secure WebSocket and HTTPS; read again when they change */
-    const char *tls_ca; /* PEM file: trusted for Secure WebSocket instead of the system's
-                           authorities */
+        *tls_key;                /* PEM files: the certificate chain, ours first, and its key, for
+                                    Secure WebSocket and HTTPS; read again when they change */
+    const char *tls_ca;          /* PEM file: trusted for Secure WebSocket instead of the system's
+                                    authorities */
+    uint32_t max_sockets;        /* of TCP; default: the process's descriptors less a reserve */
+    uint32_t max_pending_per_ip; /* accepted, not yet secured, of one address: 8; no limit when
+                                    max_connections_per_ip has none */
+    uint64_t max_memory;         /* bytes of the process that make the node give things up step by
+                                    step; default: an eighth of the machine's, 64 MiB to 1 GiB */
+    uint32_t low_water, high_water; /* more connections than high: idle ones are closed down to low;
+                                       3/4 and 7/8 of max_connections */
+    uint32_t grace_ms;              /* younger connections are left alone then: 60,000 */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes, tern/psk.h), copied: all
                            connections go through it, others fail; NULL = none */
     const char *data; /* folder that exists, where the address book is kept (book.sqlite), which is
@@ -162,14 +170,33 @@ TERN_API tern_conn *tern_node_find(tern_node *node, const tern_peer_id *peer);
 /* Closes all connections to a peer in good order; returns how many. */
 TERN_API size_t tern_node_disconnect(tern_node *node, const tern_peer_id *peer);
 
+/* ---- who may connect, and who stays ---- */
+
+/* Denies, or allows, a peer id, an IP address or a network ("12D3Koo...", "192.0.2.7",
+ * "2001:db8::/32"): nothing is accepted from it or dialled, and its connections are closed. Once
+ * something is allowed, all that no allowed entry names is denied; a deny entry wins. The same
+ * entry again moves it to the other list. MALFORMED, NOMEM. */
+TERN_API int tern_node_deny(tern_node *node, const char *what, tern_error *reterr);
+TERN_API int tern_node_allow(tern_node *node, const char *what, tern_error *reterr);
+/* Takes an entry out of its list. NOT_FOUND, MALFORMED. */
+TERN_API int tern_node_ungate(tern_node *node, const char *what, tern_error *reterr);
+
+/* Says what a peer is worth under a tag (0 takes it away): when there are more connections than the
+ * high water, those of the least worth are closed first. NOMEM, LIMIT (32 tags a peer). */
+TERN_API int tern_node_tag_peer(tern_node *node, const tern_peer_id *peer, const char *tag,
+                                int32_t value);
+/* While a tag protects a peer its connections are not closed for that. NOMEM, LIMIT. */
+TERN_API int tern_node_protect_peer(tern_node *node, const tern_peer_id *peer, const char *tag);
+/* Whether the peer is still protected, by another tag. */
+TERN_API bool tern_node_unprotect_peer(tern_node *node, const tern_peer_id *peer, const char *tag);
+
 /* ---- protocols ---- */
 
 /* A peer opened a stream for this protocol: take it. */
 typedef void tern_protocol_handler(void *ctx, tern_node *node, tern_conn *conn, tern_stream *s);
 
 typedef struct tern_protocol_options {
-    uint8_t
-        per_conn; /* most incoming streams of one connection at once; 0 = the connection's limit */
+    uint8_t per_peer;  /* most incoming streams of one peer at once; 0 = its connections' limit */
     bool over_limited; /* may run over limited (relayed) connections */
     bool replay_safe;  /* its first request may be replayed harmlessly (0-RTT) */
 } tern_protocol_options;

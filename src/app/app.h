@@ -26,13 +26,16 @@ typedef struct app_list {
 typedef struct app_options {
     const char *command;
     app_list args; /* what is no option */
-    app_list listen, announce, bootstrap;
+    app_list listen, announce, bootstrap, deny, allow;
     const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk,
         *tls_cert, *tls_key, *tls_ca;
     double timeout, interval, duration, hold; /* seconds */
     long count, parallel, streams;
     uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
-    long max_connections, max_connections_per_ip, max_pending, max_streams;
+    uint64_t max_memory, max_write_queue, max_window;
+    double grace; /* seconds */
+    long max_connections, max_connections_per_ip, max_connections_per_peer, max_pending,
+        max_pending_per_ip, max_streams, max_sockets, low_water, high_water;
     int verbose;
     bool json, help, page, metrics, metrics_public, perf;
     bool per_ip_given;

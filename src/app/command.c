@@ -1,5 +1,5 @@
-/* Commands on the standard input of `tern run --json`, one JSON object a line: dial, close, stats,
- * stop. */
+/* Commands on the standard input of `tern run --json`, one JSON object a line: dial, close, deny,
+ * allow, ungate, stats, stop. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +81,33 @@ static void command_close(run_command *r, json_t *o)
     }
 }
 
+static void gate(run_command *r, json_t *o, const char *where,
+                 int (*act)(tern_node *, const char *, tern_error *))
+{
+    const char *who = json_string_value(json_object_get(o, "who"));
+    tern_error error;
+    if (who == NULL) {
+        run_say_error(r, where, "the command wants \"who\": a peer id, an IP address or a network");
+    } else if (act(r->node, who, &error) != 0) {
+        run_say_error(r, where, "%s: %s", error.layer, error.text);
+    }
+}
+
+static void command_deny(run_command *r, json_t *o)
+{
+    gate(r, o, "deny", tern_node_deny);
+}
+
+static void command_allow(run_command *r, json_t *o)
+{
+    gate(r, o, "allow", tern_node_allow);
+}
+
+static void command_ungate(run_command *r, json_t *o)
+{
+    gate(r, o, "ungate", tern_node_ungate);
+}
+
 static void command_stats(run_command *r, json_t *o)
 {
     tern_stats stats = {.size = sizeof stats};
@@ -103,9 +130,8 @@ static const struct {
     const char *name;
     void (*run)(run_command *r, json_t *o);
 } commands[] = {
-    {"dial", command_dial},
-    {"close", command_close},
-    {"stats", command_stats},
+    {"dial", command_dial},   {"close", command_close},   {"deny", command_deny},
+    {"allow", command_allow}, {"ungate", command_ungate}, {"stats", command_stats},
     {"stop", command_stop},
 };
 
@@ -118,7 +144,8 @@ static void run_one(run_command *r, json_t *o)
             return;
         }
     }
-    run_say_error(r, "stdin", "\"cmd\" wants to be dial, close, stats or stop");
+    run_say_error(r, "stdin",
+                  "\"cmd\" wants to be dial, close, deny, allow, ungate, stats or stop");
 }
 
 void run_on_line(void *arg, char *line, size_t n)

@@ -24,7 +24,17 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->security = o->security;
     ret->muxer = o->muxer;
     ret->max_connections = (uint32_t)o->max_connections;
+    ret->max_connections_per_peer = (uint32_t)o->max_connections_per_peer;
     ret->max_pending = (uint32_t)o->max_pending;
+    ret->max_pending_per_ip = (uint32_t)o->max_pending_per_ip;
+    ret->max_sockets = (uint32_t)o->max_sockets;
+    ret->max_memory = o->max_memory;
+    ret->max_write_queue =
+        o->max_write_queue > UINT32_MAX ? UINT32_MAX : (uint32_t)o->max_write_queue;
+    ret->max_window = o->max_window > UINT32_MAX ? UINT32_MAX : (uint32_t)o->max_window;
+    ret->high_water = (uint32_t)o->high_water;
+    ret->low_water = (uint32_t)o->low_water;
+    ret->grace_ms = o->grace > 0 ? app_ms(o->grace) : 0;
     ret->max_streams = (uint32_t)o->max_streams;
     ret->dial_timeout_ms = app_ms(o->timeout);
     if (o->per_ip_given) {

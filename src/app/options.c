@@ -47,6 +47,26 @@ static const option options[] = {
      "most connections in all (1024)"},
     {"--max-connections-per-ip", NUMBER_OR_0, FIELD(max_connections_per_ip), "N", "run",
      "most incoming ones from one IPv4 address or IPv6 /56 (8; 0 lifts it)"},
+    {"--max-connections-per-peer", NUMBER, FIELD(max_connections_per_peer), "N", "run",
+     "most connections with one peer (8)"},
+    {"--max-pending-per-ip", NUMBER, FIELD(max_pending_per_ip), "N", "run",
+     "most incoming ones not secured yet from one address (8)"},
+    {"--max-sockets", NUMBER, FIELD(max_sockets), "N", "run",
+     "most sockets (all that the process may open, less 64)"},
+    {"--max-memory", SIZE, FIELD(max_memory), "BYTES", "run",
+     "gives things up when so much is used (an eighth of the machine's, 64M to 1G)"},
+    {"--max-write-queue", SIZE, FIELD(max_write_queue), "BYTES", "run",
+     "most bytes that wait on one connection (1M)"},
+    {"--max-window", SIZE, FIELD(max_window), "BYTES", "run",
+     "most that one stream may have under way to us (128M)"},
+    {"--high-water", NUMBER, FIELD(high_water), "N", "run",
+     "with more connections than that the idle ones are closed (7/8 of the most)"},
+    {"--low-water", NUMBER, FIELD(low_water), "N", "run", "... down to so many (3/4)"},
+    {"--grace", SECONDS, FIELD(grace), "SECONDS", "run", "... but none younger than that (60)"},
+    {"--deny", LIST, FIELD(deny), "WHO", "run",
+     "nothing to or from this peer id, IP address or network (repeatable)"},
+    {"--allow", LIST, FIELD(allow), "WHO", "run",
+     "nothing to or from anybody else than those allowed (repeatable)"},
     {"--max-pending", NUMBER, FIELD(max_pending), "N", "run",
      "most incoming connections not secured yet (64)"},
     {"--max-streams", NUMBER, FIELD(max_streams), "N", "run",
@@ -184,6 +204,9 @@ static int set_size(const app_options *opts, const option *o, uint64_t *field, c
         return wrong(opts, "%s wants bytes, as in 4096 or 64M, not '%s'", o->name, value);
     }
     *field = number << shift;
+    if (*field == 0 && o->field != FIELD(upload) && o->field != FIELD(download)) {
+        return wrong(opts, "%s wants more than nothing", o->name);
+    }
     return APP_OK;
 }
 
@@ -389,7 +412,9 @@ int app_parse(int argc, char **argv, const app_command *command, app_options *re
         if (status == APP_OK) {
             app_list *lists[][2] = {{&ret->listen, &given.listen},
                                     {&ret->announce, &given.announce},
-                                    {&ret->bootstrap, &given.bootstrap}};
+                                    {&ret->bootstrap, &given.bootstrap},
+                                    {&ret->deny, &given.deny},
+                                    {&ret->allow, &given.allow}};
             for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
                 if (lists[i][1]->count > 0) {
                     lists[i][0]->count = 0;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/run.h"
@@ -288,6 +289,32 @@ static int make_node(run_command *r)
     return APP_OK;
 }
 
+static int gate_all(run_command *r)
+{
+    const app_list *lists[] = {&r->o->deny, &r->o->allow};
+    int (*const gates[])(tern_node *, const char *, tern_error *) = {tern_node_deny,
+                                                                     tern_node_allow};
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < lists[k]->count; i++) {
+            tern_error error;
+            if (gates[k](r->node, lists[k]->items[i], &error) != 0) {
+                return app_usage_error("run", "%s", error.text);
+            }
+        }
+    }
+    return APP_OK;
+}
+
+/* A node may need many descriptors: all that the system permits. */
+static void raise_descriptors(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
 static int announce_all(run_command *r)
 {
     for (size_t i = 0; i < r->o->announce.count; i++) {
@@ -320,8 +347,14 @@ int app_run(app_options *o)
     if (o->args.count > 0) {
         return app_usage_error("run", "takes no argument '%s'", o->args.items[0]);
     }
+    raise_descriptors();
     int status = make_node(&r);
     if (status != APP_OK) {
+        return status;
+    }
+    status = gate_all(&r);
+    if (status != APP_OK) {
+        tern_node_free(r.node);
         return status;
     }
     status = o->listen.count > 0 ? listen_all(&r, &o->listen) : listen_default(&r);

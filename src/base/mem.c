@@ -1,8 +1,9 @@
 /* Allocation: libc's, with a count of what is alive and a switch that lets tests make it fail.
  *
- * The count of living blocks is always kept (worker threads allocate too, hence atomic). The
+ * Living blocks and their bytes are always counted (worker threads allocate too, hence atomic). The
  * ordinal of each allocation is only counted once a test has called tern_mem_fail_at, so a node
- * pays for one relaxed addition per call and nothing else. */
+ * pays for two relaxed additions per call and nothing else. A block's size is what libc says it
+ * really has; where it does not say, bytes are not counted and budgets of memory do not bind. */
 #include "base/mem.h"
 
 #include <stdatomic.h>
@@ -10,8 +11,20 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+#define BLOCK_SIZE(p) malloc_size(p)
+#elif defined(__linux__)
+#include <malloc.h>
+#define BLOCK_SIZE(p) malloc_usable_size(p)
+#elif defined(__FreeBSD__)
+#include <malloc_np.h>
+#define BLOCK_SIZE(p) malloc_usable_size(p)
+#else
+#define BLOCK_SIZE(p) ((size_t)0)
+#endif
 
-static atomic_size_t alive;
+static atomic_size_t alive, bytes;
 static bool watched; /* a test counts: set by the first tern_mem_fail_at, never cleared */
 static atomic_size_t made;
 static size_t fail_at;
@@ -31,6 +44,7 @@ static void *counted(void *p)
 {
     if (p != NULL) {
         atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&bytes, BLOCK_SIZE(p), memory_order_relaxed);
     }
     return p;
 }
@@ -54,13 +68,22 @@ void *tern_realloc(void *p, size_t n)
     if (p == NULL) {
         return tern_malloc(n);
     }
-    return refused() ? NULL : realloc(p, n != 0 ? n : 1);
+    if (refused()) {
+        return NULL;
+    }
+    size_t before = BLOCK_SIZE(p);
+    void *moved = realloc(p, n != 0 ? n : 1);
+    if (moved != NULL) { /* unsigned: the difference may be negative, and wraps as it should */
+        atomic_fetch_add_explicit(&bytes, BLOCK_SIZE(moved) - before, memory_order_relaxed);
+    }
+    return moved;
 }
 
 void tern_free(void *p)
 {
     if (p != NULL) {
         atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&bytes, BLOCK_SIZE(p), memory_order_relaxed);
         free(p);
     }
 }
@@ -95,4 +118,9 @@ size_t tern_mem_count(void)
 size_t tern_mem_alive(void)
 {
     return atomic_load(&alive);
+}
+
+size_t tern_mem_bytes(void)
+{
+    return atomic_load_explicit(&bytes, memory_order_relaxed);
 }

@@ -12,6 +12,10 @@ void tern_free(void *p);
 char *tern_strdup(const char *s);
 void *tern_memdup(const void *p, size_t n);
 
+/* The bytes of all that is alive in the process, as libc rounds them; 0 where libc does not tell.
+ */
+size_t tern_mem_bytes(void);
+
 /* Tests: the n-th allocation from now fails (1 = the next), and every one after it when `forever`.
  * 0 switches it off. Returns nothing; not thread-safe. */
 void tern_mem_fail_at(size_t n, int forever);

@@ -26,6 +26,9 @@ typedef struct tern_conn_ops {
      * Every stream finishes with TERN_E_CONN_CLOSED, then tern_conn_finish. Once. */
     void (*close)(tern_conn *c, uint64_t code, const char *text);
     void (*destroy)(tern_conn *c); /* frees; called by the base after on_closed */
+    /* Bytes that it keeps for owners that do not take them and peers that do not read; may be NULL.
+     */
+    size_t (*held)(const tern_conn *c);
 } tern_conn_ops;
 
 struct tern_conn {

@@ -12,6 +12,13 @@
     X(accepts, "Sockets accepted")                                                                 \
     X(accept_no_descriptors, "Sockets closed at accept because descriptors ran out")               \
     X(accept_limit, "Sockets closed at accept because of a connection limit")                      \
+    X(accept_gated, "Sockets closed at accept because of a deny or allow list")                    \
+    X(conns_gated, "Connections closed because of a deny or allow list")                           \
+    X(dials_gated, "Addresses not dialled because of a deny or allow list")                        \
+    X(conns_trimmed, "Idle connections closed because there were more than the high water")        \
+    X(memory_conns, "Connections closed because memory was nearly used up")                        \
+    X(memory_refusals, "Connections refused because memory was nearly used up")                    \
+    X(memory_streams, "Streams refused or reset because memory was nearly used up")                \
     X(first_bytes_unknown, "Connections whose first bytes are no protocol of the port")            \
     X(first_bytes_timeout, "Connections that sent no first bytes in time")                         \
     X(dials, "Addresses dialled")                                                                  \

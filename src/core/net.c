@@ -1,6 +1,8 @@
 /* What every net begins with, and the limits that a node ships with. */
 #include "core/net.h"
 
+#include "base/mem.h"
+
 void tern_limits_default(tern_limits *ret)
 {
     *ret = (tern_limits){
@@ -14,13 +16,28 @@ void tern_limits_default(tern_limits *ret)
         .write_queue = 1 << 20,
         .streams_per_conn = 256,
         .streams_unnegotiated = 64,
-        .stream_window_max = 16 << 20,
-        .conn_window_max = 64 << 20,
+        .stream_window_max = 128 << 20,
+        .conn_window_max = 256 << 20,
         .conns = 1024,
         .conns_per_peer = 8,
         .conns_per_ip = 8,
+        .conns_low = 768,
+        .conns_high = 896,
+        .conns_grace = 60 * TERN_SEC,
         .pending = 64,
+        .pending_per_ip = 8,
     };
+}
+
+tern_pressure tern_limits_pressure(const tern_limits *l)
+{
+    uint64_t used = l->memory > 0 ? tern_mem_bytes() : 0;
+    return used < l->memory / 2       ? TERN_PRESSURE_NONE
+           : l->memory == 0           ? TERN_PRESSURE_NONE
+           : used < l->memory / 4 * 3 ? TERN_PRESSURE_SOME
+           : used < l->memory / 8 * 7 ? TERN_PRESSURE_HIGH
+           : used < l->memory         ? TERN_PRESSURE_FULL
+                                      : TERN_PRESSURE_OVER;
 }
 
 void tern_net_init(tern_net *net)

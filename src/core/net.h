@@ -30,8 +30,25 @@ typedef struct tern_limits {
     uint32_t conns;                /* in all */
     uint32_t conns_per_peer;
     uint32_t conns_per_ip; /* IPv4 address or IPv6 /56; 0 = no limit */
-    uint32_t pending;      /* accepted, not yet secured */
+    uint32_t conns_low,
+        conns_high;          /* above high, idle ones are closed down to low; high 0 = never */
+    uint64_t conns_grace;    /* younger ones are left alone */
+    uint32_t pending;        /* accepted, not yet secured */
+    uint32_t pending_per_ip; /* of these from one address; 0 = no limit */
+    uint32_t sockets;        /* of all kinds; 0 = no limit */
+    uint64_t memory;         /* bytes allocated in the process; 0 = no limit */
 } tern_limits;
+
+/* How much of the memory is used: each step gives something up. */
+typedef enum tern_pressure {
+    TERN_PRESSURE_NONE,
+    TERN_PRESSURE_SOME, /* half: windows do not grow any more */
+    TERN_PRESSURE_HIGH, /* three quarters: for what is new, the connection that holds most ends */
+    TERN_PRESSURE_FULL, /* seven eighths: new connections and streams are refused */
+    TERN_PRESSURE_OVER, /* all: nothing is kept for owners that do not take it */
+} tern_pressure;
+
+tern_pressure tern_limits_pressure(const tern_limits *limits);
 
 /* The defaults of reliability section "Defaults to ship". */
 void tern_limits_default(tern_limits *ret);
@@ -68,6 +85,8 @@ typedef struct tern_net_ops {
     tern_conn *(*next_conn)(tern_net *net, const tern_peer_id *peer, size_t *it);
     /* Whether the peer said (identify) that it speaks this protocol. */
     bool (*speaks)(tern_net *net, const tern_peer_id *peer, const char *id);
+    /* Whether connections from and to this address are let through: deny and allow lists. */
+    bool (*admits)(tern_net *net, const tern_endpoint *remote);
     /* What identify learned of a conn's peer. Everything is copied. */
     void (*identified)(tern_net *net, tern_conn *conn, const struct tern_identity *identity);
     /* Keeps a copy of a blob for a peer for so many nanoseconds, at most 90 days; it replaces what
@@ -103,7 +122,8 @@ struct tern_net {
     tern_counters counters;
     const char *agent;
     const tern_net_ops *ops;
-    tern_list sockets;          /* streams over sockets that are alive, also dropped ones */
+    tern_list sockets; /* streams over sockets that are alive, also dropped ones */
+    uint32_t socket_count;
     tern_deferred sockets_gone; /* queued when the last of them goes; fn NULL = nobody waits */
     uint64_t conn_ids;          /* the last one given */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */

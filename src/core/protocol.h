@@ -9,7 +9,7 @@ typedef struct tern_protocol {
     /* A peer opened a stream and chose this id: take it. */
     void (*on_stream)(void *ctx, tern_conn *conn, tern_stream *s, const char *id);
     void *ctx;
-    uint8_t per_conn;  /* most incoming streams of one conn at once; 0 = only the conn's limit */
+    uint8_t per_peer;  /* most incoming streams of one peer at once; 0 = only its conns' limits */
     bool over_limited; /* may run over limited (relayed) connections */
     bool replay_safe;  /* its first request may travel as 0-RTT data */
 } tern_protocol;

@@ -50,7 +50,7 @@ struct tern_stream {
     tern_error *why; /* the terminal event, once known */
     void *data;      /* the embedder's */
     uint64_t id;
-    uint8_t *tally;     /* counted down when the stream goes (limits per protocol); may be NULL */
+    uint16_t *tally;    /* counted down when the stream goes (limits per protocol); may be NULL */
     unsigned ended : 1; /* we ended our half */
     unsigned peer_ended : 1;  /* the peer's end was reported to the base */
     unsigned end_told : 1;    /* ... and to the owner */

@@ -24,7 +24,7 @@ struct world {
     tern_error why;
     uint8_t got[256];
     size_t got_len;
-    uint8_t tally;
+    uint16_t tally;
 };
 
 static void note(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -66,6 +66,8 @@ int tern_page_load(const char *folder, tern_page **ret, tern_error *reterr);
 void tern_page_free(tern_page *page);
 void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
                     const tern_endpoint *remote);
+/* limits.c: options and defaults. */
+void tern_node_limits(const tern_options *options, tern_limits *ret);
 /* certificate.c: reads the files of options.tls_cert, tls_key and tls_ca, and watches the first
  * two; 0 or an error that names the file. */
 int tern_node_load_certificates(tern_node *node, tern_error *reterr);

@@ -311,6 +311,7 @@ static void test_slow_readers_are_bounded(void **state)
     tern_options_init(&o);
     o.page = folder;
     o.max_pending = 200;
+    o.max_pending_per_ip = 200;
     setup(&t, &o);
     tern_sim_set_default_link(t.w.sim, &(tern_sim_link){.delay = DELAY, .tcp_buffer = 10000});
     memset(clients, 0, sizeof clients);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "host/host.h"
 #include "transport/web_tls.h"
 
@@ -60,13 +61,33 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
     const tern_counters *c = &node->swarm->net.counters;
     const tern_limits *l = &node->swarm->net.limits;
     int code = 0;
-    code |= gauge(out, "connections", "Live connections", node->swarm->conn_count);
-    code |= gauge(out, "connections_limit", "Most connections allowed", l->conns);
-    code |=
-        gauge(out, "pending", "Incoming connections not secured yet", node->swarm->pending_count);
-    code |= gauge(out, "pending_limit", "Most of these allowed", l->pending);
-    code |= gauge(out, "streams", "Live streams", count_streams(node));
-    code |= gauge(out, "resident_bytes", "Memory of the process", resident());
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } gauges[] = {
+        {"connections", "Live connections", node->swarm->conn_count},
+        {"connections_limit", "Most connections allowed", l->conns},
+        {"connections_high_water", "More are trimmed, 0 = never", l->conns_high},
+        {"connections_low_water", "Trimmed down to so many", l->conns_low},
+        {"connections_per_ip_limit", "Most incoming ones of an address, 0 = any", l->conns_per_ip},
+        {"connections_per_peer_limit", "Most with one peer", l->conns_per_peer},
+        {"pending", "Incoming connections not secured yet", node->swarm->pending_count},
+        {"pending_limit", "Most of these allowed", l->pending},
+        {"pending_per_ip_limit", "Most of these of an address, 0 = any", l->pending_per_ip},
+        {"streams", "Live streams", count_streams(node)},
+        {"streams_per_connection_limit", "Most that a peer may open", l->streams_per_conn},
+        {"streams_unnegotiated_limit", "Most of these without a protocol", l->streams_unnegotiated},
+        {"sockets", "TCP sockets open", node->swarm->net.socket_count},
+        {"sockets_limit", "Most of these, 0 = any", l->sockets},
+        {"write_queue_limit_bytes", "Most that waits on a connection", l->write_queue},
+        {"window_limit_bytes", "Most that a stream may have under way to us", l->stream_window_max},
+        {"memory_bytes", "Allocated by the library", tern_mem_bytes()},
+        {"memory_limit_bytes", "Things are given up step by step towards that", l->memory},
+        {"resident_bytes", "Memory of the process", resident()},
+    };
+    for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++) {
+        code |= gauge(out, gauges[i].name, gauges[i].help, gauges[i].value);
+    }
 #define TERN_COUNTER_LINE(name, help) code |= counter(out, #name, help, c->name);
     TERN_COUNTERS(TERN_COUNTER_LINE)
 #undef TERN_COUNTER_LINE

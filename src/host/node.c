@@ -42,27 +42,6 @@ static void copy_options(tern_options *to, const tern_options *from)
     to->size = sizeof *to;
 }
 
-static void fill_limits(tern_limits *l, const tern_options *o)
-{
-    tern_limits_default(l);
-    l->conns = o->max_connections > 0 ? o->max_connections : l->conns;
-    l->conns_per_peer =
-        o->max_connections_per_peer > 0 ? o->max_connections_per_peer : l->conns_per_peer;
-    if (o->max_connections_per_ip != 0) {
-        l->conns_per_ip = o->max_connections_per_ip > 0 ? (uint32_t)o->max_connections_per_ip : 0;
-    }
-    l->pending = o->max_pending > 0 ? o->max_pending : l->pending;
-    l->streams_per_conn = o->max_streams > 0 ? o->max_streams : l->streams_per_conn;
-    l->write_queue = o->max_write_queue > 0 ? o->max_write_queue : l->write_queue;
-    l->stream_window_max = o->max_window > 0 ? o->max_window : l->stream_window_max;
-    if (l->conn_window_max < l->stream_window_max) {
-        l->conn_window_max = l->stream_window_max;
-    }
-    l->dial_time = o->dial_timeout_ms > 0 ? o->dial_timeout_ms * TERN_MS : l->dial_time;
-    l->upgrade_time =
-        o->handshake_timeout_ms > 0 ? o->handshake_timeout_ms * TERN_MS : l->upgrade_time;
-}
-
 /* ---- what the swarm tells ---- */
 
 static void on_connected(void *owner, tern_conn *conn)
@@ -80,6 +59,13 @@ static void on_disconnected(void *owner, tern_conn *conn, const tern_error *why)
 {
     tern_node *node = owner;
     tern_node_forget_pinger(node, conn);
+    if (why->code == TERN_E_MALFORMED || why->code == TERN_E_PROTOCOL ||
+        why->code == TERN_E_TOO_LARGE) { /* one line that a program can read and ban by */
+        char peer[TERN_PEER_ID_TEXT];
+        const tern_conn_facts *f = tern_conn_get_facts(conn);
+        TERN_LOG(TERN_LOG_INFO, "host", "%s %s misbehaving: %s: %s", tern_multiaddr_text(f->remote),
+                 tern_peer_id_text(&f->peer, peer), why->layer, why->text);
+    }
     if (node->options.events != NULL && node->options.events->on_disconnected != NULL) {
         node->options.events->on_disconnected(node->options.owner, node, conn, why);
     }
@@ -214,7 +200,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
 {
     tern_limits limits;
     tern_upgrade_parts parts = {node->secures, node->muxes};
-    fill_limits(&limits, &node->options);
+    tern_node_limits(&node->options, &limits);
     int code = tern_swarm_new(node->loop, key, &limits, node->agent, tern_parts_transports, &parts,
                               &swarm_events, node, &node->swarm);
     if (code != 0) {

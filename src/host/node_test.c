@@ -23,7 +23,12 @@ static void test_defaults(void **state)
     assert_int_equal(l->pending, 64);
     assert_int_equal(l->streams_per_conn, 256);
     assert_int_equal(l->write_queue, 1 << 20);
-    assert_int_equal(l->stream_window_max, 16 << 20);
+    assert_int_equal(l->stream_window_max, 128 << 20);
+    assert_int_equal(l->conns_high, 896);
+    assert_int_equal(l->conns_low, 768);
+    assert_int_equal(l->conns_grace, 60 * TERN_SEC);
+    assert_int_equal(l->pending_per_ip, 8);
+    assert_true(l->memory >= 64 << 20 && l->memory <= 1 << 30);
     assert_int_equal(l->dial_time, 15 * TERN_SEC);
     assert_int_equal(l->upgrade_time, 10 * TERN_SEC);
     tern_node_peer_id(node, &id);

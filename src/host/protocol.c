@@ -39,7 +39,7 @@ int tern_node_handle(tern_node *node, const char *id, const tern_protocol_option
     tern_list_push(&node->handlers, &h->link);
     tern_protocol protocol = {.id = h->id, .on_stream = on_stream, .ctx = h};
     if (options != NULL) {
-        protocol.per_conn = options->per_conn;
+        protocol.per_peer = options->per_peer;
         protocol.over_limited = options->over_limited;
         protocol.replay_safe = options->replay_safe;
     }

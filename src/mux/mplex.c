@@ -315,11 +315,18 @@ void mplex_conn_rearm(mplex_conn *conn)
 
 /* --- the muxer --- */
 
+static size_t mplex_held(const tern_conn *c)
+{
+    const mplex_conn *conn = (const mplex_conn *)(const void *)c;
+    return conn->core.unread + tern_buf_len(&conn->core.out);
+}
+
 static const tern_conn_ops conn_ops = {
     .name = "mplex",
     .open = mplex_open,
     .close = mplex_close,
     .destroy = mplex_destroy,
+    .held = mplex_held,
 };
 
 static tern_conn *mplex_make(tern_net *net, tern_stream *lower, bool client,

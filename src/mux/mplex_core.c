@@ -391,6 +391,12 @@ static size_t on_body(tern_mplex_core *core, uint8_t *data, size_t n, tern_mplex
         return part;
     }
     ret->stream = s;
+    if (s->unread > 0 && tern_limits_pressure(core->limits) == TERN_PRESSURE_OVER) {
+        core->counters->memory_streams++;
+        tern_mplex_core_reset(core, s);
+        ret->kind = TERN_MPLEX_OVERFULL;
+        return part;
+    }
     if (s->unread + part > TERN_MPLEX_UNREAD_MAX ||
         core->unread + part > core->limits->conn_window_max) {
         core->counters->mplex_overflow++;

@@ -266,11 +266,18 @@ static tern_stream *yamux_open(tern_conn *base, tern_error *reterr)
     return &s->base;
 }
 
+static size_t yamux_held(const tern_conn *c)
+{
+    const yamux_conn *conn = (const yamux_conn *)(const void *)c;
+    return conn->core.unread + tern_buf_len(&conn->core.out);
+}
+
 static const tern_conn_ops conn_ops = {
     .name = "yamux",
     .open = yamux_open,
     .close = yamux_close,
     .destroy = yamux_destroy,
+    .held = yamux_held,
 };
 
 static tern_conn *yamux_make(tern_net *net, tern_stream *lower, bool client,

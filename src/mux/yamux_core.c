@@ -318,9 +318,13 @@ void tern_yamux_core_forget(tern_yamux_core *core, tern_yamux_stream *s)
 
 /* --- receive windows --- */
 
-/* Doubles the window as far as the limits of the stream and of the session allow. */
+/* Doubles the window as far as the limits of the stream and of the session allow, and the memory:
+ * what is promised may have to be kept. */
 static void grow(tern_yamux_core *core, tern_yamux_stream *s)
 {
+    if (tern_limits_pressure(core->limits) > TERN_PRESSURE_NONE) {
+        return;
+    }
     uint64_t top = core->limits->stream_window_max;
     uint64_t all = core->limits->conn_window_max;
     uint64_t extra = s->recv_max;
@@ -346,7 +350,9 @@ void tern_yamux_core_consumed(tern_yamux_core *core, tern_yamux_stream *s, size_
         return;
     }
     tern_yamux_measure(core, now);
-    if (core->rtt > 0 && now - s->updated < 4 * core->rtt) {
+    /* Half a window in less than 3/2 round trips: the window, not the link, may be what slows. So
+     * windows end at two to four times what is under way. */
+    if (core->rtt > 0 && now - s->updated < core->rtt + core->rtt / 2) {
         grow(core, s);
     }
     s->updated = now;

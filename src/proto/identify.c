@@ -387,13 +387,13 @@ tern_identify *tern_identify_new(tern_net *net)
     tern_protocol answer = {.id = TERN_IDENTIFY_ID,
                             .on_stream = serve,
                             .ctx = id,
-                            .per_conn = 16,
+                            .per_peer = 16,
                             .over_limited = true,
                             .replay_safe = true};
     tern_protocol update = {.id = TERN_IDENTIFY_PUSH_ID,
                             .on_stream = pushed,
                             .ctx = id,
-                            .per_conn = 4,
+                            .per_peer = 4,
                             .over_limited = true};
     if (net->ops->handle(net, &answer) != 0 || net->ops->handle(net, &update) != 0) {
         tern_identify_free(id);

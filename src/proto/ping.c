@@ -94,7 +94,7 @@ int tern_ping_serve(tern_net *net)
     tern_protocol protocol = {.id = id,
                               .on_stream = on_stream,
                               .ctx = net,
-                              .per_conn = STREAMS_PER_CONN,
+                              .per_peer = STREAMS_PER_CONN,
                               .over_limited = true,
                               .replay_safe = true};
     return net->ops->handle(net, &protocol);

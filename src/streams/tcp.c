@@ -228,6 +228,7 @@ static void tcp_destroy(tern_stream *s)
     close_socket(c, false);
     if (c->net != NULL) {
         tern_list_remove(&c->link);
+        c->net->socket_count--;
         if (tern_list_empty(&c->net->sockets) && c->net->sockets_gone.fn != NULL) {
             tern_defer(s->loop, &c->net->sockets_gone);
         }
@@ -264,6 +265,7 @@ tern_stream *tern_tcp_stream_new(tern_loop *loop, tern_tcp *t, size_t write_queu
     tern_list_init(&c->link);
     if (net != NULL) {
         tern_list_push(&net->sockets, &c->link);
+        net->socket_count++;
     }
     tern_tcp_set_owner(t, &socket_events, c);
     tern_tcp_read(t);

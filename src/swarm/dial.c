@@ -171,6 +171,7 @@ static int telling(int code)
     case TERN_E_PEER_ID:
     case TERN_E_SIGNATURE:
     case TERN_E_LIMIT:
+    case TERN_E_GATED:
         return 5;
     case TERN_E_NEGOTIATION:
     case TERN_E_CRYPTO:
@@ -330,6 +331,15 @@ static void start(tern_dialer *d, size_t i)
     if (transport->native && swarm->net.psk != NULL) {
         tern_fail(&error, TERN_E_UNSUPPORTED, "swarm", "%s: %s cannot carry a private network",
                   tern_multiaddr_text(c->addr), transport->name);
+        fail_candidate(d, i, &error);
+        return;
+    }
+    tern_endpoint ip = tern_swarm_ip_of(c->addr);
+    if (!tern_gater_admits(&swarm->gater, &ip) ||
+        (d->peer.len > 0 && !tern_gater_lets_in(&swarm->gater, &d->peer, &ip))) {
+        swarm->net.counters.dials_gated++;
+        tern_fail(&error, TERN_E_GATED, "swarm", "%s is denied by our lists",
+                  tern_multiaddr_text(c->addr));
         fail_candidate(d, i, &error);
         return;
     }

@@ -295,7 +295,7 @@ static void test_streams_per_protocol(void **state)
 {
     struct world t;
     ear served[3], asked[4];
-    tern_protocol_options p = {.per_conn = 2};
+    tern_protocol_options p = {.per_peer = 2};
     (void)state;
     setup(&t, NULL);
     for (int i = 0; i < 4; i++) {

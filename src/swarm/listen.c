@@ -45,32 +45,53 @@ static bool same_address(const tern_endpoint *a, const tern_endpoint *b)
     return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-static size_t pending_from(tern_swarm *swarm, const tern_endpoint *remote)
+static size_t pending_from(tern_swarm *swarm, const tern_endpoint *remote,
+                           tern_pending **ret_oldest)
 {
     size_t n = 0;
+    *ret_oldest = NULL;
     for (tern_list *l = swarm->pending.next; l != &swarm->pending; l = l->next) {
-        n += same_address(&TERN_CONTAINER(l, tern_pending, link)->remote, remote);
+        tern_pending *p = TERN_CONTAINER(l, tern_pending, link);
+        if (same_address(&p->remote, remote)) {
+            *ret_oldest = n++ == 0 ? p : *ret_oldest; /* the list is in order of arrival */
+        }
     }
     return n;
 }
 
-/* The list is in order of arrival, so the first of the busiest address is its oldest. */
+static void evict(tern_pending *victim)
+{
+    victim->swarm->net.counters.accept_limit++;
+    tern_op_cancel(&victim->upgrade.op);
+    free_pending(victim);
+}
+
+/* The oldest of the busiest address. The list is short: limits.pending bounds it. */
 static void evict_one(tern_swarm *swarm)
 {
-    tern_pending *victim = NULL;
+    tern_pending *victim = NULL, *oldest;
     size_t most = 0;
     for (tern_list *l = swarm->pending.next; l != &swarm->pending; l = l->next) {
-        tern_pending *p = TERN_CONTAINER(l, tern_pending, link);
-        size_t n = pending_from(swarm, &p->remote);
+        size_t n = pending_from(swarm, &TERN_CONTAINER(l, tern_pending, link)->remote, &oldest);
         if (n > most) {
             most = n;
-            victim = p;
+            victim = oldest;
         }
     }
     if (victim != NULL) {
-        swarm->net.counters.accept_limit++;
-        tern_op_cancel(&victim->upgrade.op);
-        free_pending(victim);
+        evict(victim);
+    }
+}
+
+/* Makes place for one more from `remote`. */
+static void make_place(tern_swarm *swarm, const tern_endpoint *remote)
+{
+    const tern_limits *l = &swarm->net.limits;
+    tern_pending *oldest;
+    if (l->pending_per_ip > 0 && pending_from(swarm, remote, &oldest) >= l->pending_per_ip) {
+        evict(oldest);
+    } else if (swarm->pending_count >= l->pending) {
+        evict_one(swarm);
     }
 }
 
@@ -78,9 +99,11 @@ static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern
                       tern_multiaddr *remote)
 {
     tern_swarm *swarm = ((tern_swarm_listener *)owner)->swarm;
-    if (swarm->pending_count >= swarm->net.limits.pending) {
-        evict_one(swarm);
+    tern_endpoint from = tern_swarm_ip_of(remote);
+    if (from.family == 6) {
+        memset(from.ip + 7, 0, sizeof from.ip - 7); /* a /56 is one household */
     }
+    make_place(swarm, &from);
     tern_pending *p = tern_calloc(1, sizeof *p);
     if (p == NULL) {
         swarm->net.counters.allocation_failures++;
@@ -88,13 +111,8 @@ static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern
         tern_stream_drop(s);
         return;
     }
-    uint32_t transport;
     p->swarm = swarm;
-    tern_ma_endpoint(remote, &p->remote, &transport);
-    p->remote.port = 0;
-    if (p->remote.family == 6) {
-        memset(p->remote.ip + 7, 0, sizeof p->remote.ip - 7); /* a /56 is one household */
-    }
+    p->remote = from;
     p->upgrade = (tern_upgrade){.net = &swarm->net,
                                 .parts = &swarm->parts,
                                 .stream = s,

@@ -124,15 +124,15 @@ static void incoming_agreed(tern_op *op, const tern_error *error)
         return;
     }
     const tern_protocol *protocol = &swarm->protocols[slot];
-    bool too_many = protocol->per_conn > 0 && c->tallies[slot] >= protocol->per_conn;
-    if (too_many || c->tallies[slot] == UINT8_MAX ||
-        (c->conn->facts.limited && !protocol->over_limited)) {
+    uint16_t *tally = &c->peer->tallies[slot];
+    bool too_many = protocol->per_peer > 0 && *tally >= protocol->per_peer;
+    if (too_many || *tally == UINT16_MAX || (c->conn->facts.limited && !protocol->over_limited)) {
         swarm->net.counters.streams_limit++;
         refuse(s, RESET_LIMIT);
         return;
     }
-    c->tallies[slot]++;
-    s->tally = &c->tallies[slot];
+    ++*tally;
+    s->tally = tally;
     protocol->on_stream(protocol->ctx, c->conn, s, protocol->id);
 }
 
@@ -146,6 +146,16 @@ void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
 {
     tern_net *net = &c->swarm->net;
     net->counters.streams_in++;
+    c->used = tern_loop_now(net->loop);
+    tern_pressure pressure = tern_limits_pressure(&net->limits);
+    if (pressure >= TERN_PRESSURE_HIGH) {
+        tern_connmgr_relieve(c->swarm);
+    }
+    if (pressure >= TERN_PRESSURE_FULL) {
+        net->counters.memory_streams++;
+        refuse(s, RESET_LIMIT);
+        return;
+    }
     if (c->negotiating >= net->limits.streams_unnegotiated) {
         net->counters.streams_limit++;
         refuse(s, RESET_LIMIT);
@@ -206,6 +216,8 @@ tern_stream *tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *
         return NULL;
     }
     net->counters.streams_out++;
+    tern_swarm_conn *c = conn->owner; /* the swarm's, as every conn that is given out */
+    c->used = tern_loop_now(net->loop);
     outgoing *out = tern_calloc(1, sizeof *out);
     if (out != NULL) {
         out->done = done;

@@ -6,12 +6,16 @@
 #include "base/mem.h"
 #include "streams/tcp.h"
 
+/* Codes of closes (libp2p specs, error codes). */
+enum { CLOSE_LIMIT = 0x1001, CLOSE_GATED = 0x1007 };
+
 #define STOP_TIME  (3 * TERN_SEC) /* for connections to close in good order */
 #define DRAIN_TIME (TERN_SEC)     /* then for their sockets */
 
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
 static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id);
+static bool admits(tern_net *net, const tern_endpoint *remote);
 static void on_stopped(tern_deferred *d);
 static void on_sockets_gone(tern_deferred *d);
 static void on_drain_time(tern_timer *timer);
@@ -24,6 +28,7 @@ static const tern_net_ops net_ops = {
     .protocols = tern_swarm_protocols,
     .next_conn = next_conn,
     .speaks = speaks,
+    .admits = admits,
     .identified = identified,
     .remember = tern_swarm_remember,
     .recall = tern_swarm_recall,
@@ -63,6 +68,8 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
         return TERN_E_NOMEM;
     }
     swarm->store.book = swarm->book;
+    tern_connmgr_init(&swarm->connmgr);
+    tern_gater_init(&swarm->gater);
     tern_deferred_init(&swarm->stopped, on_stopped);
     *ret = swarm;
     return 0;
@@ -80,6 +87,8 @@ void tern_swarm_free(tern_swarm *swarm)
     tern_swarm_forget_announced(swarm);
     tern_peerstore_free(&swarm->store);
     tern_book_free(swarm->book);
+    tern_connmgr_free(&swarm->connmgr);
+    tern_gater_free(&swarm->gater);
     tern_map_free(&swarm->peers);
     tern_map_free(&swarm->blocks);
     tern_key_unref(swarm->net.key);
@@ -107,27 +116,35 @@ static int set_block_count(tern_swarm *swarm, const tern_endpoint *block, size_t
     return tern_map_set(&swarm->blocks, block, sizeof *block, (void *)(uintptr_t)n);
 }
 
+tern_endpoint tern_swarm_ip_of(const tern_multiaddr *addr)
+{
+    tern_endpoint e;
+    uint32_t transport;
+    if (addr == NULL || !tern_ma_endpoint(addr, &e, &transport)) {
+        memset(&e, 0, sizeof e);
+    }
+    e.port = 0;
+    return e;
+}
+
 /* What limits per address count: an IPv4 address, an IPv6 /56. */
 static tern_endpoint block_of(const tern_multiaddr *addr)
 {
-    tern_endpoint e, block;
-    uint32_t transport;
+    tern_endpoint e = tern_swarm_ip_of(addr), block;
     memset(&block, 0, sizeof block);
-    if (addr != NULL && tern_ma_endpoint(addr, &e, &transport)) {
-        block.family = e.family;
-        memcpy(block.ip, e.ip, e.family == 4 ? 4 : 7);
-    }
+    block.family = e.family;
+    memcpy(block.ip, e.ip, e.family == 4 ? 4 : 7);
     return block;
 }
 
 static void forget_conn(tern_swarm_conn *c)
 {
     tern_swarm *swarm = c->swarm;
-    tern_swarm_peer *peer = find_peer(swarm, &c->conn->facts.peer);
+    tern_swarm_peer *peer = c->peer;
     tern_list_remove(&c->link);
     tern_list_remove(&c->peer_link);
     swarm->conn_count--;
-    if (peer != NULL && --peer->count == 0) {
+    if (--peer->count == 0) {
         tern_map_remove(&swarm->peers, peer->id.bytes, peer->id.len);
         tern_free(peer);
     }
@@ -196,6 +213,20 @@ static int check_limits(tern_swarm *swarm, const tern_conn *conn, const tern_swa
     if (tern_peer_id_equal(&conn->facts.peer, &swarm->net.self)) {
         return tern_fail(reterr, TERN_E_SELF, "swarm", "this is our own peer id");
     }
+    tern_endpoint ip = tern_swarm_ip_of(conn->facts.remote);
+    if (!tern_gater_lets_in(&swarm->gater, &conn->facts.peer, &ip)) {
+        swarm->net.counters.conns_gated++;
+        return tern_fail(reterr, TERN_E_GATED, "swarm",
+                         "this peer or its address is denied by our lists");
+    }
+    tern_pressure pressure = tern_limits_pressure(l);
+    if (pressure >= TERN_PRESSURE_HIGH) {
+        tern_connmgr_relieve(swarm);
+    }
+    if (pressure >= TERN_PRESSURE_FULL) {
+        swarm->net.counters.memory_refusals++;
+        return tern_fail(reterr, TERN_E_LIMIT, "swarm", "memory is nearly used up");
+    }
     if (swarm->conn_count >= l->conns) {
         return tern_fail(reterr, TERN_E_LIMIT, "swarm", "%u connections are open, the most allowed",
                          l->conns);
@@ -238,7 +269,11 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
     int code = check_limits(swarm, conn, peer, &block, reterr);
     if (code != 0) {
         swarm->net.counters.accept_limit += code == TERN_E_LIMIT;
-        tern_conn_drop(conn, code == TERN_E_LIMIT ? 0x1001 : 0, "refused");
+        tern_conn_drop(conn,
+                       code == TERN_E_LIMIT   ? CLOSE_LIMIT
+                       : code == TERN_E_GATED ? CLOSE_GATED
+                                              : 0,
+                       "refused");
         return code;
     }
     tern_swarm_conn *c = tern_calloc(1, sizeof *c);
@@ -253,11 +288,13 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
             tern_free(peer);
         }
         tern_free(c);
-        tern_conn_drop(conn, 0x1001, "out of memory");
+        tern_conn_drop(conn, CLOSE_LIMIT, "out of memory");
         return tern_fail(reterr, TERN_E_NOMEM, "swarm", "out of memory");
     }
     c->swarm = swarm;
     c->conn = conn;
+    c->peer = peer;
+    c->used = tern_loop_now(swarm->net.loop);
     c->block = block;
     tern_list_init(&c->negotiations);
     tern_list_push(&swarm->conns, &c->link);
@@ -270,6 +307,7 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
              conn->facts.security, conn->facts.muxer);
     tern_conn_take(conn, &conn_events, c);
     swarm->events->on_connected(swarm->owner, conn);
+    tern_connmgr_check(swarm);
     return 0;
 }
 
@@ -322,6 +360,26 @@ static tern_conn *next_conn(tern_net *net, const tern_peer_id *id, size_t *it)
         }
     }
     return NULL;
+}
+
+static bool admits(tern_net *net, const tern_endpoint *remote)
+{
+    return tern_gater_admits(&tern_swarm_of(net)->gater, remote);
+}
+
+size_t tern_swarm_close_gated(tern_swarm *swarm)
+{
+    size_t n = 0;
+    for (tern_list *l = swarm->conns.next; l != &swarm->conns; l = l->next) {
+        tern_conn *conn = TERN_CONTAINER(l, tern_swarm_conn, link)->conn;
+        tern_endpoint ip = tern_swarm_ip_of(conn->facts.remote);
+        if (!conn->closing && !tern_gater_lets_in(&swarm->gater, &conn->facts.peer, &ip)) {
+            swarm->net.counters.conns_gated++;
+            tern_conn_close(conn, CLOSE_GATED, "denied by a list");
+            n++;
+        }
+    }
+    return n;
 }
 
 static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id)

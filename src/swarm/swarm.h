@@ -8,6 +8,7 @@
  *   streams.c   protocols: incoming streams to handlers, outgoing ones negotiated
  *   addrs.c     what we announce          peerstore.c  what we know of peers
  *   remember.c  what outlives the node
+ *   connmgr.c   which connections stay    gater.c      who may connect at all
  *
  * It fills the tern_net table that all rooms below use. */
 #ifndef TERN_SWARM_SWARM_H
@@ -17,6 +18,8 @@
 #include "core/mux.h"
 #include "core/secure.h"
 #include "core/transport.h"
+#include "swarm/connmgr.h"
+#include "swarm/gater.h"
 #include "swarm/peerstore.h"
 #include "swarm/upgrade.h"
 
@@ -43,8 +46,9 @@ struct tern_swarm_conn {
     uint32_t negotiating;
     tern_swarm *swarm;
     tern_conn *conn;
+    tern_swarm_peer *peer;
     tern_endpoint block; /* the remote's address block that limits count, family 0 = not counted */
-    uint8_t tallies[TERN_PROTOCOLS_MAX]; /* incoming streams per protocol */
+    uint64_t used;       /* when a stream was last opened, by either side */
 };
 
 /* A peer with at least one live connection. */
@@ -52,6 +56,7 @@ struct tern_swarm_peer {
     tern_peer_id id;
     tern_list conns;
     size_t count;
+    uint16_t tallies[TERN_PROTOCOLS_MAX]; /* incoming streams per protocol */
 };
 
 struct tern_swarm {
@@ -74,6 +79,8 @@ struct tern_swarm {
     tern_peerstore store;
     tern_book *book; /* the store behind it, and blobs a peer; never NULL */
     void (*on_trouble)(void *owner, const tern_error *error); /* of the book */
+    tern_connmgr connmgr;
+    tern_gater gater;
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
     uint64_t addrs_until;       /* the cache's age */
@@ -108,6 +115,11 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr);
 tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *peer);
 size_t tern_swarm_close_peer(tern_swarm *swarm, const tern_peer_id *peer, uint64_t code,
                              const char *text);
+
+/* Closes what the gater does not let in any more; returns how many. */
+size_t tern_swarm_close_gated(tern_swarm *swarm);
+/* The IP that a connection's remote address begins with, port 0; family 0 if with none. */
+tern_endpoint tern_swarm_ip_of(const tern_multiaddr *addr);
 
 /* ---- dial.c ---- */
 typedef struct tern_dial_attempt {

@@ -7,15 +7,40 @@
 
 /* ---- accepting ---- */
 
+/* Whether a socket that was just accepted may stay; counted when not. */
+static bool admit(tern_net *net, const tern_endpoint *remote)
+{
+    if (net->ops != NULL && net->ops->admits != NULL && !net->ops->admits(net, remote)) {
+        net->counters.accept_gated++;
+        return false;
+    }
+    /* Descriptors run low: who has not said what he wants makes place, if there is anybody. */
+    if (net->limits.sockets > 0 && net->socket_count >= net->limits.sockets &&
+        !tern_tcp_visitor_evict(net)) {
+        net->counters.accept_no_descriptors++;
+        return false;
+    }
+    return true;
+}
+
 static void on_accept(void *owner, tern_tcp *socket)
 {
     tern_tcp_port *port = owner;
     tern_net *net = port->net;
+    tern_endpoint local, remote;
     if (socket == NULL) {
         net->counters.accept_no_descriptors++;
         return;
     }
     net->counters.accepts++;
+    tern_tcp_local(socket, &local);
+    tern_tcp_remote(socket, &remote);
+    tern_endpoint_unmap(&local);
+    tern_endpoint_unmap(&remote);
+    if (!admit(net, &remote)) {
+        tern_tcp_close(socket, true);
+        return;
+    }
     tern_stream *s = tern_tcp_stream_new(net->loop, socket, net->limits.write_queue,
                                          net->limits.write_stall_time, net);
     if (s == NULL) {
@@ -23,10 +48,6 @@ static void on_accept(void *owner, tern_tcp *socket)
         tern_tcp_close(socket, true);
         return;
     }
-    tern_endpoint local, remote;
-    tern_tcp_stream_endpoints(s, &local, &remote);
-    tern_endpoint_unmap(&local);
-    tern_endpoint_unmap(&remote);
     tern_tcp_visit(port, s, &local, &remote);
 }
 

@@ -103,6 +103,23 @@ static void evict_one(tern_net *net)
     }
 }
 
+/* Makes place for one more from `remote`. */
+static void make_place(tern_net *net, const tern_endpoint *remote)
+{
+    const tern_limits *l = &net->limits;
+    for (tern_list *k = net->ports->visitors.next; k != &net->ports->visitors; k = k->next) {
+        visitor *v = TERN_CONTAINER(k, visitor, link);
+        if (l->pending_per_ip > 0 && v->crowd >= l->pending_per_ip &&
+            same_address(&v->remote, remote)) {
+            expel(v, &net->counters.accept_limit, "made place for a newer one of its address");
+            return;
+        }
+    }
+    if (net->ports->visitor_count >= l->pending) {
+        evict_one(net);
+    }
+}
+
 static void on_deadline(tern_timer *timer)
 {
     visitor *v = TERN_CONTAINER(timer, visitor, deadline);
@@ -136,9 +153,7 @@ static const tern_stream_events visitor_events;
 static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote)
 {
     tern_net *net = port->net;
-    if (net->ports->visitor_count >= net->limits.pending) {
-        evict_one(net);
-    }
+    make_place(net, remote);
     visitor *v = tern_calloc(1, sizeof *v);
     if (v == NULL) {
         net->counters.allocation_failures++;
@@ -396,6 +411,13 @@ void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *lo
         v->local = *local;
         set_stage(v, FIRST, port->net->limits.first_bytes_time);
     }
+}
+
+bool tern_tcp_visitor_evict(tern_net *net)
+{
+    size_t before = net->ports->visitor_count;
+    evict_one(net);
+    return net->ports->visitor_count < before;
 }
 
 void tern_tcp_visitors_expel(tern_tcp_port *port)

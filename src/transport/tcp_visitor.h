@@ -35,6 +35,8 @@ struct tern_tcp_port {
 /* A stream that was just accepted comes in. */
 void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *local,
                     const tern_endpoint *remote);
+/* Sends the oldest visitor of the busiest address away; false when there is none. */
+bool tern_tcp_visitor_evict(tern_net *net);
 /* Sends all visitors of a port away. */
 void tern_tcp_visitors_expel(tern_tcp_port *port);
 

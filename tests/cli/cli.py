@@ -123,6 +123,8 @@ class Node(Program):
 
 
 class Cli:
+    root = pathlib.Path(__file__).resolve().parent.parent.parent  # of the project
+
     def __init__(self, tern, folder):
         self.tern, self.folder = tern, pathlib.Path(folder)
 

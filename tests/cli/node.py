@@ -108,6 +108,76 @@ async def malformed_commands(cli):
         await stop(node)
 
 
+# Rows of docs/limits.md, by how they begin, and the gauge of /metrics that says the same.
+LIMITS = {
+    "connections": "connections_limit", "... above which idle ones are trimmed": "connections_high_water",
+    "... of one peer": "connections_per_peer_limit",
+    "... incoming, of one IPv4 address or IPv6 /56": "connections_per_ip_limit",
+    "incoming, not secured yet": "pending_limit", "... of one address": "pending_per_ip_limit",
+    "incoming streams of a connection": "streams_per_connection_limit",
+    "... of these, without a protocol yet": "streams_unnegotiated_limit",
+    "bytes that wait on a connection": "write_queue_limit_bytes",
+    "receive window of a stream": "window_limit_bytes",
+}
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+async def limits_are_told(cli):
+    """docs/limits.md, /metrics and the command line agree."""
+    table = (cli.root / "docs" / "limits.md").read_text()
+    async with cli.node() as node:
+        told = metrics(node)
+        for row, gauge in LIMITS.items():
+            line = next((x for x in table.splitlines() if x.startswith(f"| {row} |")), None)
+            want(line is not None, f"docs/limits.md has no row '{row}'", table)
+            number, unit = re.search(r"(\d+)(?: (KiB|MiB|GiB))?$", line.split("|")[2].strip()).groups()
+            want(told[f"tern_{gauge}"] == int(number) * UNITS.get(unit, 1), f"'{row}' is {told[f'tern_{gauge}']}", line)
+        want(64 << 20 <= told["tern_memory_limit_bytes"] <= 1 << 30, "another budget of memory", told)
+        await stop(node)
+    given = {"--max-connections": 100, "--high-water": 50, "--low-water": 40, "--max-connections-per-peer": 3,
+             "--max-connections-per-ip": 4, "--max-pending": 5, "--max-pending-per-ip": 6, "--max-streams": 7,
+             "--max-write-queue": "2M", "--max-window": "1M", "--max-memory": "100M", "--max-sockets": 77}
+    async with cli.node(*[word for pair in given.items() for word in pair], "--grace", "5") as node:
+        told = metrics(node)
+        for gauge, value in {"connections_limit": 100, "connections_high_water": 50, "connections_low_water": 40,
+                             "connections_per_peer_limit": 3, "connections_per_ip_limit": 4, "pending_limit": 5,
+                             "pending_per_ip_limit": 6, "streams_per_connection_limit": 7, "sockets_limit": 77,
+                             "write_queue_limit_bytes": 2 << 20, "window_limit_bytes": 1 << 20,
+                             "memory_limit_bytes": 100 << 20}.items():
+            want(told[f"tern_{gauge}"] == value, f"{gauge} is {told[f'tern_{gauge}']}, not {value}")
+        await stop(node)
+
+
+def metrics(node):
+    url = f"http://127.0.0.1:{port_of(node.addrs[0])}/metrics"
+    with urllib.request.urlopen(url, timeout=LIMIT) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: int(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
+
+
+async def who_may_connect(cli):
+    """--deny, --allow, and the commands that change them while the node runs."""
+    async with cli.node(name="a") as a, cli.node("--deny", "127.0.0.0/8", name="b") as b:
+        await cli.says(1, "ping", "-c", "1", b.addrs[0])
+        b.tell(cmd="ungate", who="127.0.0.0/8")
+        b.tell(cmd="allow", who=a.peer)
+        b.tell(cmd="stats")
+        await b.happens("stats")
+        await cli.call("ping", "-c", "1", b.addrs[0])  # secured, then refused: it may hear that late
+        a.tell(cmd="dial", addr=b.addrs[0])
+        await b.happens("connected", peer=a.peer)
+        b.tell(cmd="deny", who=a.peer)
+        gone = await a.happens("disconnected", peer=b.peer)
+        want(gone["reason"], "no reason", gone)
+        told = metrics(b)
+        want(told["tern_conns_gated_total"] >= 1 and told["tern_accept_gated_total"] >= 1, "not counted", told)
+        for command in ({"cmd": "deny"}, {"cmd": "allow", "who": "nobody"}, {"cmd": "ungate", "who": "10.0.0.1"}):
+            b.tell(**command)
+            await b.happens("error", where=command["cmd"])
+        await stop(a)
+        await stop(b)
+
+
 async def dial_fails(cli):
     async with cli.node() as node:
         addr = f"/ip4/127.0.0.1/tcp/{free_port()}"
@@ -511,5 +581,6 @@ def tests():
     found += [(f"run: {' '.join(options)}", lambda cli, options=options, most=most: limit(cli, options, most))
               for options, most in ((["--max-connections-per-ip", "2"], 2), (["--max-connections", "1"], 1), ([], 8))]
     found += [("run: --max-connections-per-ip 0", limit_lifted), ("run: --config", config),
-              ("run: --config with mistakes", bad_config), ("run: logs", logs)]
+              ("run: --config with mistakes", bad_config), ("run: logs", logs), ("run: the limits are as told", limits_are_told),
+              ("run: --deny and --allow", who_may_connect)]
     return found

@@ -167,14 +167,11 @@ static void test_one_stream_fills_a_long_fat_pipe(void **state)
     (void)state;
     pair p;
     asked a;
-    tern_options o;
-    tern_options_init(&o);
-    o.max_window = 192 << 20; /* twice what is under way, as for any sender that waits for credit */
     sim_nodes_init(&p.w, 50 * TERN_MS);
     tern_sim_set_default_link(
         p.w.sim, &(tern_sim_link){.delay = 50 * TERN_MS, .rate = RATE, .tcp_buffer = 256 << 20});
-    p.a = sim_nodes_add(&p.w, "-10.0.0.1", &o);
-    p.b = sim_nodes_add(&p.w, "10.0.0.2", &o);
+    p.a = sim_nodes_add(&p.w, "-10.0.0.1", NULL);
+    p.b = sim_nodes_add(&p.w, "10.0.0.2", NULL);
     assert_int_equal(tern_node_serve_perf(p.b->node), 0);
     connect_both(&p);
     ask(&p, 0, 1 << 30, &a);

@@ -1,0 +1,78 @@
+/* The node's limits: the options, and defaults that depend on the machine. */
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "host/host.h"
+
+enum { RESERVE = 64 }; /* descriptors for files, names, dials and listeners */
+
+#define MEMORY_LEAST (UINT64_C(64) << 20)
+#define MEMORY_MOST  (UINT64_C(1) << 30)
+
+/* What the process may open, less the reserve; 0 = no limit that matters. */
+static uint32_t descriptors(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY ||
+        r.rlim_cur > UINT32_MAX) {
+        return 0;
+    }
+    return r.rlim_cur > 2 * RESERVE ? (uint32_t)r.rlim_cur - RESERVE : (uint32_t)r.rlim_cur / 2 + 1;
+}
+
+/* The memory of a container may be less than the machine's (Linux, cgroups 2). */
+static uint64_t container(void)
+{
+    unsigned long long most = UINT64_MAX;
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
+    if (f != NULL) {
+        if (fscanf(f, "%llu", &most) != 1) { /* "max" */
+            most = UINT64_MAX;
+        }
+        fclose(f);
+    }
+    return most;
+}
+
+/* An eighth of the machine's memory, within bounds. */
+static uint64_t an_eighth(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    uint64_t all = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 8 * MEMORY_LEAST;
+    uint64_t inside = container();
+    uint64_t part = (all < inside ? all : inside) / 8;
+    return part < MEMORY_LEAST ? MEMORY_LEAST : part > MEMORY_MOST ? MEMORY_MOST : part;
+}
+
+void tern_node_limits(const tern_options *o, tern_limits *l)
+{
+    tern_limits_default(l);
+    l->conns = o->max_connections > 0 ? o->max_connections : l->conns;
+    l->conns_per_peer =
+        o->max_connections_per_peer > 0 ? o->max_connections_per_peer : l->conns_per_peer;
+    if (o->max_connections_per_ip != 0) {
+        l->conns_per_ip = o->max_connections_per_ip > 0 ? (uint32_t)o->max_connections_per_ip : 0;
+    }
+    l->pending = o->max_pending > 0 ? o->max_pending : l->pending;
+    l->streams_per_conn = o->max_streams > 0 ? o->max_streams : l->streams_per_conn;
+    l->write_queue = o->max_write_queue > 0 ? o->max_write_queue : l->write_queue;
+    l->stream_window_max = o->max_window > 0 ? o->max_window : l->stream_window_max;
+    if (l->conn_window_max < l->stream_window_max) {
+        l->conn_window_max = l->stream_window_max;
+    }
+    l->dial_time = o->dial_timeout_ms > 0 ? o->dial_timeout_ms * TERN_MS : l->dial_time;
+    l->upgrade_time =
+        o->handshake_timeout_ms > 0 ? o->handshake_timeout_ms * TERN_MS : l->upgrade_time;
+    l->conns_high = o->high_water > 0 ? o->high_water : (uint32_t)((uint64_t)l->conns * 7 / 8);
+    l->conns_low = o->low_water > 0 ? o->low_water : (uint32_t)((uint64_t)l->conns * 3 / 4);
+    if (l->conns_low > l->conns_high) {
+        l->conns_low = l->conns_high;
+    }
+    l->conns_grace = o->grace_ms > 0 ? o->grace_ms * TERN_MS : l->conns_grace;
+    l->pending_per_ip = l->conns_per_ip == 0        ? 0
+                        : o->max_pending_per_ip > 0 ? o->max_pending_per_ip
+                                                    : l->pending_per_ip;
+    l->sockets = o->max_sockets > 0 ? o->max_sockets : descriptors();
+    l->memory = o->max_memory > 0 ? o->max_memory : an_eighth();
+}
