@@ -129,6 +129,7 @@ struct tern_net {
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
     struct tern_tls_identity *tls;     /* made by secure/tls, freed by the host */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
+    struct tern_udp_ports *udp_ports; /* the shared UDP ports: loop/udp_port */
     struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
                              frees it */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes), the host's; NULL = none */
