@@ -306,8 +306,8 @@ static int purge(tern_store_file *file, int64_t now, size_t *ret_purged)
 {
     static const char *const statements[] = {
         "DELETE FROM kept WHERE until <= ?1",
-        "DELETE FROM kept WHERE (kind, peer, key) IN (SELECT kind, peer, key FROM kept"
-        " ORDER BY until DESC LIMIT -1 OFFSET ?1)",
+        ("DELETE FROM kept WHERE (kind, peer, key) IN (SELECT kind, peer, key FROM kept"
+         " ORDER BY until DESC LIMIT -1 OFFSET ?1)"),
         "UPDATE kept SET until = ?1 WHERE until > ?1",
     };
     const int64_t bounds[] = {now, TERN_STORE_ROWS_MAX, now + TERN_STORE_LIFE_MAX};
