@@ -55,6 +55,7 @@
     X(tls_wrong_peer, "TLS handshakes with another peer than expected")                            \
     X(tls_refused, "TLS connections that the peer ended with an alert")                            \
     X(tls_truncated, "TLS connections that ended inside a record or the handshake")                \
+    X(tls_recognised, "TLS certificates whose signatures were verified before")                    \
     X(yamux_bad_version, "yamux frames of an unknown version")                                     \
     X(yamux_bad_type, "yamux frames of an unknown type")                                           \
     X(yamux_bad_flags, "yamux frames with flags that the state forbids")                           \

@@ -5,6 +5,7 @@
 #define TERN_CRYPTO_CERT_H
 
 #include "crypto/key.h"
+#include "crypto/known.h"
 
 enum { TERN_CERT_MAX = 16384 }; /* bytes of a peer's certificate: RSA 8192 twice fits three times */
 
@@ -29,7 +30,9 @@ tern_span tern_cert_der(const tern_cert *cert);
  * or signature types beyond ours, an unknown critical extension
  *   TERN_E_SIGNATURE    either signature
  *   TERN_E_NOMEM
- * and in *ret_text, never NULL then, a sentence about it. */
-int tern_cert_verify(tern_span der, uint64_t wall, tern_key **ret, const char **ret_text);
+ * and in *ret_text, never NULL then, a sentence about it. The signatures of a certificate that
+ * `known` has (NULL: none) were verified before. */
+int tern_cert_verify(tern_span der, uint64_t wall, tern_known *known, tern_key **ret,
+                     const char **ret_text);
 
 #endif

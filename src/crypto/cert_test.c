@@ -14,7 +14,7 @@ static int judge(tern_span der, uint64_t wall, tern_peer_id *ret)
 {
     tern_key *key = NULL;
     const char *text = NULL;
-    int e = tern_cert_verify(der, wall, &key, &text);
+    int e = tern_cert_verify(der, wall, NULL, &key, &text);
     if (e == 0) {
         tern_key_peer_id(key, ret);
         tern_key_unref(key);
@@ -248,6 +248,41 @@ static void odd_times(void **state)
     }
 }
 
+/* What was verified before is judged by everything but its signatures; any other bytes by all. */
+static void seen_before(void **state)
+{
+    (void)state;
+    uint64_t hits = 0;
+    tern_known known = {.hits = &hits};
+    tern_cert *cert = forge_cert(identity, &(forge){0});
+    tern_span der = tern_cert_der(cert);
+    tern_peer_id own, peer;
+    tern_key *key = NULL;
+    const char *text = NULL;
+    tern_key_peer_id(identity, &own);
+    for (uint64_t times = 0; times < 3; times++) {
+        assert_int_equal(tern_cert_verify(der, FORGE_WALL, &known, &key, &text), 0);
+        tern_key_peer_id(key, &peer);
+        assert_true(tern_peer_id_equal(&peer, &own));
+        tern_key_unref(key);
+        assert_int_equal(hits, times);
+    }
+    assert_int_equal(tern_cert_verify(der, FORGE_WALL + 200 * YEAR, &known, &key, &text),
+                     TERN_E_PROTOCOL);
+    assert_int_equal(tern_cert_verify(der, 0, &known, &key, &text), TERN_E_PROTOCOL);
+    for (size_t i = 0; i < der.len; i++) {
+        cert->der[i] ^= 1;
+        int code = judge(der, FORGE_WALL, &peer);
+        assert_int_not_equal(code, 0);
+        for (int times = 0; times < 2; times++) {
+            assert_int_equal(tern_cert_verify(der, FORGE_WALL, &known, &key, &text), code);
+        }
+        cert->der[i] ^= 1;
+    }
+    assert_int_equal(hits, 2);
+    tern_cert_free(cert);
+}
+
 static int make_identity(void **state)
 {
     (void)state;
@@ -275,6 +310,7 @@ int main(void)
         cmocka_unit_test(each_bit_changed),
         cmocka_unit_test(each_length),
         cmocka_unit_test(odd_times),
+        cmocka_unit_test(seen_before),
     };
     return cmocka_run_group_tests(tests, make_identity, drop_identity) +
            (tern_mem_alive() == 0 ? 0 : tern_test_leak());

@@ -44,8 +44,7 @@ static const struct curve *curve_of(tern_span data)
     return NULL;
 }
 
-/* NULL when the data is of no known curve, or the point not on it. */
-static EVP_PKEY *public_pkey(tern_span data)
+EVP_PKEY *tern_evp_ec_public(tern_span data)
 {
     const struct curve *c = curve_of(data);
     char group[16];
@@ -65,7 +64,7 @@ static EVP_PKEY *public_pkey(tern_span data)
 
 static ssize_t read_public(tern_span data, uint8_t *ret_public)
 {
-    EVP_PKEY *pkey = public_pkey(data);
+    EVP_PKEY *pkey = tern_evp_ec_public(data);
     if (pkey == NULL) {
         return TERN_E_MALFORMED;
     }
@@ -132,7 +131,7 @@ static ssize_t sign(const tern_key *key, const tern_span *v, unsigned n, uint8_t
 static int verify(const tern_key *key, const tern_span *v, unsigned n, const uint8_t *sig,
                   size_t sig_n)
 {
-    EVP_PKEY *pkey = public_pkey(tern_key_data(key));
+    EVP_PKEY *pkey = tern_evp_ec_public(tern_key_data(key));
     int code = pkey != NULL ? tern_evp_verify_sha256(pkey, v, n, sig, sig_n) : TERN_E_SIGNATURE;
     EVP_PKEY_free(pkey);
     return code;

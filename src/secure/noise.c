@@ -30,7 +30,7 @@ struct tern_noise_identity {
     tern_noise_pair pair;
     tern_buf payload; /* key and signature, encoded */
     uint64_t born;
-    tern_noise_known known; /* peers' proofs; handshakes under way point here */
+    tern_known known; /* peers' proofs; handshakes under way point here */
 };
 
 int tern_noise_identity_new(tern_loop *loop, const tern_key *key, tern_noise_identity **ret)
@@ -88,6 +88,7 @@ static int identity_of(tern_net *net, tern_noise_identity **ret)
             tern_noise_identity_free(fresh);
         }
     }
+    id->known.hits = &net->counters.noise_recognised;
     *ret = id;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "core/counters.h"
+#include "crypto/known.h"
 #include "crypto/symmetric.h"
 
 enum {
@@ -97,20 +98,10 @@ typedef struct tern_noise_payload {
 
 /* TERN_E_MALFORMED (also without a key), TERN_E_TOO_LARGE (an entry, or their number). */
 int tern_noise_payload_read(tern_span bytes, tern_noise_payload *ret);
-/* Proofs that were verified lately. A peer's static key serves many of its handshakes, and then the
- * same signature over it comes again: the dearest part of a handshake after the three agreements.
- * Holds digests of (static key, identity key, signature), a place each by the digest's first byte;
- * a newer one takes an older one's place. Starts as zeros. */
-enum { TERN_NOISE_KNOWN = 128 };
-typedef struct tern_noise_known {
-    uint8_t proofs[TERN_NOISE_KNOWN][TERN_SHA256];
-} tern_noise_known;
-
-/* The identity key, once its signature over the static key is verified; or `known` (NULL: none) has
- * it, which counts noise_recognised. TERN_E_SIGNATURE, TERN_E_CRYPTO, and the errors of
- * tern_key_from_public. */
+/* The identity key, once its signature over the static key is verified, or `known` has it.
+ * TERN_E_SIGNATURE, and the errors of tern_key_from_public. */
 int tern_noise_payload_verify(const tern_noise_payload *p, const uint8_t static_public[TERN_X25519],
-                              tern_noise_known *known, tern_counters *counters, tern_key **ret);
+                              tern_known *known, tern_key **ret);
 /* The muxer that both sides come to: the first of the initiator's list that the responder has too.
  * One of `ours`, or NULL. */
 const char *tern_noise_muxer(bool initiator, const char *const *ours,
@@ -129,7 +120,7 @@ typedef struct tern_noise_config {
     const tern_span *certhashes;    /* announced; copied */
     size_t certhash_count;
     tern_counters *counters; /* where refusals are counted */
-    tern_noise_known *known; /* must outlive the handshake; NULL: every signature is verified */
+    tern_known *known;       /* must outlive the handshake; NULL: every signature is verified */
 } tern_noise_config;
 
 typedef struct tern_noise_handshake {
@@ -137,7 +128,7 @@ typedef struct tern_noise_handshake {
     tern_peer_id expected;
     const char *const *muxers;
     tern_counters *counters;
-    tern_noise_known *known;
+    tern_known *known;
     tern_buf payload; /* ours, until it is sent */
     tern_buf part;    /* an incoming message that is not complete yet, with its length */
     tern_buf out;     /* framed messages to be sent; the driver consumes them */

@@ -127,7 +127,7 @@ static int take_payload(tern_noise_handshake *h, tern_span bytes)
     if (e != 0) {
         return refuse_payload(h, e);
     }
-    e = tern_noise_payload_verify(&p, h->core.rs, h->known, h->counters, &h->key);
+    e = tern_noise_payload_verify(&p, h->core.rs, h->known, &h->key);
     if (e != 0) {
         return refuse_identity(h, e);
     }

@@ -109,48 +109,28 @@ int tern_noise_payload_read(tern_span bytes, tern_noise_payload *ret)
     return e;
 }
 
-/* The digest of a proof, and its place among those known; NULL when it cannot be made. */
-static uint8_t *place_of(tern_noise_known *known, const tern_noise_payload *p,
-                         const uint8_t *static_public, uint8_t digest[TERN_SHA256])
-{
-    uint8_t length[4]; /* where the key ends and the signature begins */
-    const tern_span proof[] = {
-        {static_public, TERN_X25519}, {length, sizeof length}, p->key, p->signature};
-    if (known == NULL) {
-        return NULL;
-    }
-    tern_put32(length, (uint32_t)p->key.len);
-    if (tern_sha256(proof, sizeof proof / sizeof proof[0], digest) != 0) {
-        return NULL;
-    }
-    return known->proofs[digest[0] % TERN_NOISE_KNOWN];
-}
-
 int tern_noise_payload_verify(const tern_noise_payload *p, const uint8_t static_public[TERN_X25519],
-                              tern_noise_known *known, tern_counters *counters, tern_key **ret)
+                              tern_known *known, tern_key **ret)
 {
     tern_key *key;
     tern_span text[2];
-    uint8_t digest[TERN_SHA256];
+    uint8_t length[4], digest[TERN_SHA256];
+    const tern_span proof[] = {
+        {static_public, TERN_X25519}, {length, sizeof length}, p->key, p->signature};
 
     int e = tern_key_from_public(p->key.data, p->key.len, &key);
     if (e != 0) {
         return e;
     }
-    uint8_t *place = place_of(known, p, static_public, digest);
-    if (place != NULL && memcmp(place, digest, sizeof digest) == 0) {
-        counters->noise_recognised++;
-        *ret = key;
-        return 0;
-    }
-    signed_text(static_public, text);
-    e = tern_key_verify(key, text, 2, p->signature.data, p->signature.len);
-    if (e != 0) {
-        tern_key_unref(key);
-        return e;
-    }
-    if (place != NULL) {
-        memcpy(place, digest, sizeof digest);
+    tern_put32(length, (uint32_t)p->key.len); /* where the key ends and the signature begins */
+    if (!tern_known_has(known, proof, 4, digest)) {
+        signed_text(static_public, text);
+        e = tern_key_verify(key, text, 2, p->signature.data, p->signature.len);
+        if (e != 0) {
+            tern_key_unref(key);
+            return e;
+        }
+        tern_known_put(known, digest);
     }
     *ret = key;
     return 0;

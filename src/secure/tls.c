@@ -32,7 +32,8 @@ struct tern_tls_identity {
     tern_key *key;
     tern_cert *cert;
     tern_tls_context *context;
-    uint64_t born; /* wall clock */
+    uint64_t born;    /* wall clock */
+    tern_known known; /* peers' certificates */
 };
 
 int tern_tls_identity_new(tern_loop *loop, const tern_key *key, tern_tls_identity **ret)
@@ -79,6 +80,7 @@ static int identity_of(tern_net *net, tern_tls_identity **ret)
         tern_tls_identity_free(net->tls);
         net->tls = id;
     }
+    id->known.hits = &net->counters.tls_recognised;
     *ret = id;
     return 0;
 }
@@ -114,7 +116,9 @@ static int judge(void *owner, tern_span certificate, size_t n, tern_error *ret)
         return refuse(t, TERN_E_PROTOCOL, &count->tls_bad_certificate, ret,
                       "the peer shows more than one certificate");
     }
-    int e = tern_cert_verify(certificate, tern_loop_wall(t->op->net->loop), &t->key, &text);
+    tern_tls_identity *id = t->op->net->tls;
+    int e =
+        tern_cert_verify(certificate, tern_loop_wall(t->op->net->loop), &id->known, &t->key, &text);
     if (e != 0) {
         return refuse_certificate(t, e, ret, text);
     }

@@ -203,11 +203,14 @@ static void certificate_serves_the_net(void **state)
     ends_over_memory(&e, &(tern_secure_op){0});
     assert_ptr_equal(e.net[0].tls, first);
     assert_int_equal(e.error[0].code, 0);
+    assert_int_equal(e.net[0].counters.tls_recognised, 1); /* each saw the other's before */
+    assert_int_equal(e.net[1].counters.tls_recognised, 1);
     ends_let_go(&e);
     tern_sim_set_wall(e.sim, wall - YEAR); /* it would not be valid yet */
     ends_over_memory(&e, &(tern_secure_op){0});
     assert_ptr_not_equal(e.net[0].tls, first);
     assert_int_equal(e.error[0].code, 0);
+    assert_int_equal(e.net[1].counters.tls_recognised, 1);
     ends_clear(&e);
 }
 
