@@ -283,6 +283,8 @@ int tern_perf_ask(tern_net *net, tern_conn *conn, uint64_t upload, uint64_t down
                   tern_error *reterr)
 {
     static const char *const ids[] = {TERN_PERF_ID, NULL};
+    tern_error error;
+    reterr = reterr != NULL ? reterr : &error;
     request *r = tern_calloc(1, sizeof *r);
     if (r == NULL) {
         return tern_fail(reterr, TERN_E_NOMEM, "perf", "out of memory");

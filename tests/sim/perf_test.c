@@ -403,6 +403,23 @@ static void test_the_connection_ends(void **state)
     sim_nodes_clear(&p.w);
 }
 
+/* Also where nobody wants to know why it cannot begin. */
+static void test_on_a_closing_connection(void **state)
+{
+    (void)state;
+    pair p;
+    asked a = {.world = NULL};
+    pair_init(&p);
+    assert_int_equal(tern_node_serve_perf(p.b->node), 0);
+    connect_both(&p);
+    assert_int_equal(tern_node_disconnect(p.a->node, &p.b->id), 1);
+    assert_int_equal(tern_node_perf(p.a->node, p.conn, 1, 1, NULL, on_done, &a, NULL),
+                     TERN_E_CONN_CLOSED);
+    sim_nodes_run(&p.w, TERN_SEC);
+    assert_int_equal(a.done, 0);
+    sim_nodes_clear(&p.w);
+}
+
 /* Two nodes on the loop of one: here the world's, in the program a real one. */
 static void test_nodes_beside_each_other(void **state)
 {
@@ -446,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_cut_head_is_reset),
         cmocka_unit_test(test_silent_asker_is_reset),
         cmocka_unit_test(test_the_connection_ends),
+        cmocka_unit_test(test_on_a_closing_connection),
         cmocka_unit_test(test_nodes_beside_each_other),
     };
     return TERN_TEST_MAIN(tests);
