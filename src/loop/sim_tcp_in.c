@@ -21,21 +21,21 @@ static uint8_t *gather(struct sim_tcp *t, size_t *ret_n, struct sim_packet **ret
     tern_sim *sim = t->host->sim;
     struct sim_packet *p = TERN_CONTAINER(tern_list_pop(&t->rx), struct sim_packet, link);
     *ret_first = p;
-    *ret_n = p->len;
+    *ret_n = p->len - p->at;
     if (tern_list_empty(&t->rx)) {
-        return p->data;
+        return p->data + p->at;
     }
     if (sim->read_buffer == NULL) {
         sim->read_buffer = tern_malloc(SIM_READ_MAX);
         if (sim->read_buffer == NULL) {
-            return p->data;
+            return p->data + p->at;
         }
     }
     *ret_first = NULL;
     size_t n = 0;
     for (;;) {
-        memcpy(sim->read_buffer + n, p->data, p->len);
-        n += p->len;
+        memcpy(sim->read_buffer + n, p->data + p->at, p->len - p->at);
+        n += p->len - p->at;
         tern_sim_packet_free(p);
         if (tern_list_empty(&t->rx)) {
             break;
@@ -50,8 +50,33 @@ static uint8_t *gather(struct sim_tcp *t, size_t *ret_n, struct sim_packet **ret
     return sim->read_buffer;
 }
 
+/* A link that lets its reader have few bytes at once: a copy of the oldest segment's next ones, as
+ * the owner may close the socket, and the segment with it, while it reads them. */
+static void give_some(struct sim_tcp *t, size_t most)
+{
+    uint8_t bytes[SIM_READ_SOME];
+    struct sim_packet *p = TERN_CONTAINER(t->rx.next, struct sim_packet, link);
+    size_t n = p->len - p->at;
+    n = n < most ? n : most;
+    n = n < sizeof bytes ? n : sizeof bytes;
+    memcpy(bytes, p->data + p->at, n);
+    p->at += n;
+    if (p->at == p->len) {
+        tern_sim_packet_free(p);
+    }
+    t->consumed += n;
+    t->ack_due = true;
+    t->base.events->on_data(t->base.owner, bytes, n);
+}
+
 static void give_data(struct sim_tcp *t)
 {
+    struct sim_path path;
+    tern_sim_path(t->host, &t->base.remote, &path);
+    if (path.link->tcp_read > 0) {
+        give_some(t, path.link->tcp_read);
+        return;
+    }
     size_t n;
     struct sim_packet *first;
     uint8_t *data = gather(t, &n, &first);

@@ -24,6 +24,7 @@ enum {
     SIM_MSS = 1460,                /* bytes of payload that one loss draw stands for */
     SIM_CHUNK_MAX = 64 * 1024,     /* most bytes of TCP in one packet of the simulation */
     SIM_READ_MAX = 256 * 1024,     /* most bytes of one on_data */
+    SIM_READ_SOME = 4096,          /* the same on a link with tcp_read */
     SIM_TCP_BUFFER = 4 << 20,      /* tcp_buffer when a link says 0 */
     SIM_UDP_MAX_4 = 1500 - 28,     /* payload of the largest datagram on an Ethernet, IPv4 */
     SIM_UDP_MAX_6 = 1500 - 48,     /* the same over IPv6 */
@@ -135,6 +136,7 @@ struct sim_packet {
     uint64_t src_id, dst_id;     /* TCP: which sockets are meant, as sequence numbers tell */
     uint64_t received, consumed; /* SIM_ACK: bytes that arrived, bytes that were read */
     size_t len, cap;
+    size_t at; /* of data: what was read already */
     uint8_t data[];
 };
 

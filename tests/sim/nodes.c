@@ -68,13 +68,18 @@ static const tern_node_events events = {.on_connected = on_connected,
 
 /* ---- the world ---- */
 
-void sim_nodes_init(sim_nodes *w, uint64_t delay)
+void sim_nodes_init_seeded(sim_nodes *w, uint64_t seed, const tern_sim_link *link)
 {
     memset(w, 0, sizeof *w);
     w->alive = tern_mem_alive();
-    assert_int_equal(tern_sim_new(1, &w->sim), 0);
-    tern_sim_set_default_link(w->sim, &(tern_sim_link){.delay = delay});
+    assert_int_equal(tern_sim_new(seed, &w->sim), 0);
+    tern_sim_set_default_link(w->sim, link);
     assert_int_equal(tern_sim_host(w->sim, "192.0.2.254", &w->clock), 0);
+}
+
+void sim_nodes_init(sim_nodes *w, uint64_t delay)
+{
+    sim_nodes_init_seeded(w, 1, &(tern_sim_link){.delay = delay});
 }
 
 static sim_node *add_node(sim_nodes *w, tern_loop *host, const tern_options *options,
@@ -131,6 +136,22 @@ void sim_node_end(sim_node *n)
     assert_int_equal(n->stopped, 1);
     tern_node_free(n->node);
     n->node = NULL;
+}
+
+/* Its last words go into links that are down; then it is gone, with what they left behind. */
+void sim_node_vanish(sim_node *n)
+{
+    sim_nodes *w = n->world;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->nodes[i]->host != NULL && w->nodes[i]->host != n->host) {
+            assert_int_equal(tern_sim_set_link(w->sim, n->host, w->nodes[i]->host,
+                                               &(tern_sim_link){.down = true}),
+                             0);
+        }
+    }
+    sim_node_end(n);
+    tern_loop_free(n->host);
+    n->host = NULL;
 }
 
 void sim_nodes_clear(sim_nodes *w)

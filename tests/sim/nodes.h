@@ -67,6 +67,7 @@ typedef struct sim_ping {
 } sim_ping;
 
 void sim_nodes_init(sim_nodes *w, uint64_t delay);
+void sim_nodes_init_seeded(sim_nodes *w, uint64_t seed, const tern_sim_link *link);
 void sim_nodes_clear(sim_nodes *w);
 /* A node on a new host; options may be NULL (events and owner are set here). Listens unless ip
  * begins with '-', which is skipped. */
@@ -75,6 +76,9 @@ sim_node *sim_nodes_add(sim_nodes *w, const char *ip, const tern_options *option
 sim_node *sim_nodes_beside(sim_node *other, const char *listen);
 /* Stops a node, runs until it has, frees it. The host stays. */
 void sim_node_end(sim_node *n);
+/* Its machine vanishes, and nobody hears of it: no FIN, no RST. Another may be added with its
+ * address. */
+void sim_node_vanish(sim_node *n);
 
 uint64_t sim_nodes_now(const sim_nodes *w);
 void sim_nodes_run(sim_nodes *w, uint64_t time);
