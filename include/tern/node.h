@@ -98,6 +98,10 @@ typedef struct tern_options {
     const char *data; /* folder that exists, where the address book is kept (book.sqlite), which is
                          read when the node is made and written within seconds; when it cannot be
                          used a warning is logged and the book is in memory alone, as with NULL */
+    bool
+        tls_self_signed; /* a certificate for Secure WebSocket made here, which no browser trusts */
+    bool tls_trust_any; /* takes any certificate of a Secure WebSocket's server: the peer proves its
+                           id inside all the same, but the name of the server is not proven */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -2,7 +2,8 @@
  *
  *   main.c     the table of commands          options.c  the command line and the config file
  *   out.c      text and JSON lines            identity.c key files and the data folder
- *   run.c ping.c identify.c perf.c bench.c key.c addr.c features.c      one file a command */
+ *   run.c ping.c identify.c perf.c bench.c key.c addr.c features.c interop.c
+ *              one file a command */
 #ifndef TERN_APP_APP_H
 #define TERN_APP_APP_H
 
@@ -131,5 +132,6 @@ int app_bench(app_options *o);
 int app_key(app_options *o);
 int app_addr(app_options *o);
 int app_show_features(app_options *o);
+int app_interop(app_options *o);
 
 #endif

@@ -90,7 +90,8 @@ static int psk(app_options *o)
         app_emit(json_pack("{s:s, s:s, s:o}", "event", "psk", "fingerprint", hex, "file",
                            app_text(file)));
     } else {
-        app_say("fingerprint %s\nfile        %s", hex, file);
+        app_say("fingerprint %s", hex);
+        app_say("file        %s", file);
     }
     return APP_OK;
 }

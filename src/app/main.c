@@ -21,6 +21,7 @@ const app_command app_commands[] = {
      "makes or shows an identity, or a private network's key", app_key},
     {"addr", "tern addr MA", "takes a multiaddr apart, or says where it is malformed", app_addr},
     {"features", "tern features", "the table of what this build supports", app_show_features},
+    {"interop", "tern interop", "plays a part in the official interoperability suite", app_interop},
     {NULL, NULL, NULL, NULL},
 };
 

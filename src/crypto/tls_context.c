@@ -19,6 +19,7 @@
 /* AES-128-GCM is the fastest of the three wherever the processor has AES. */
 #define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define DAY        86400L
 #define GROUPS     "X25519:P-256:P-384"
 /* What libp2p's certificates may be signed with; the last is for their own
  * signatures only. */
@@ -110,6 +111,29 @@ static bool set_web_server(SSL_CTX *ctx, tern_span chain, tern_span key)
     return ok;
 }
 
+/* A certificate for somebody who does not look at it. */
+static bool set_self_signed(SSL_CTX *ctx)
+{
+    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    X509 *x = X509_new();
+    X509_NAME *name = x != NULL ? X509_get_subject_name(x) : NULL;
+    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost");
+    bool ok = pkey != NULL && name != NULL && names != NULL &&
+              X509_set_version(x, X509_VERSION_3) == 1 &&
+              ASN1_INTEGER_set(X509_get_serialNumber(x), 1) == 1 &&
+              X509_gmtime_adj(X509_getm_notBefore(x), -DAY) != NULL &&
+              X509_gmtime_adj(X509_getm_notAfter(x), 30 * DAY) != NULL &&
+              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"localhost", -1,
+                                         -1, 0) == 1 &&
+              X509_set_issuer_name(x, name) == 1 && X509_set_pubkey(x, pkey) == 1 &&
+              X509_add_ext(x, names, -1) == 1 && X509_sign(x, pkey, EVP_sha256()) > 0 &&
+              SSL_CTX_use_certificate(ctx, x) == 1 && SSL_CTX_use_PrivateKey(ctx, pkey) == 1;
+    X509_EXTENSION_free(names);
+    X509_free(x);
+    EVP_PKEY_free(pkey);
+    return ok;
+}
+
 static bool set_web_client(SSL_CTX *ctx, tern_span ca)
 {
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
@@ -129,6 +153,13 @@ static int configure(tern_tls_context *c, const tern_tls_settings *s)
     }
     if (c->mutual) {
         return set_mutual(c->ctx, s->cert) ? 0 : TERN_E_CRYPTO;
+    }
+    if (s->self_signed) {
+        return set_self_signed(c->ctx) ? 0 : TERN_E_CRYPTO;
+    }
+    if (s->trust_any) {
+        SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
+        return 0;
     }
     bool ok = s->chain_pem.len > 0 ? set_web_server(c->ctx, s->chain_pem, s->key_pem)
                                    : set_web_client(c->ctx, s->ca_pem);

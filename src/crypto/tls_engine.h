@@ -33,6 +33,8 @@ typedef struct tern_tls_settings {
     tern_span key_pem;     /* ... and its key */
     tern_span ca_pem;      /* the web, as a client: trusted instead of the system's
                               authorities */
+    bool self_signed;      /* the web, as a server: a certificate made here, for "localhost" */
+    bool trust_any;        /* the web, as a client: whatever the server shows */
 } tern_tls_settings;
 
 /* What is given is copied. TERN_E_INVALID (PEM that does not parse, a key that

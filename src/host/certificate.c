@@ -227,7 +227,16 @@ int tern_node_load_certificates(tern_node *node, tern_error *reterr)
             return tern_fail(reterr, code, "tls", "%s holds no certificates in PEM", node->tls_ca);
         }
     }
-    return node->tls_cert != NULL ? load_pair(node, reterr) : code;
+    if (node->options.tls_trust_any) {
+        code = tern_web_trust_any(tern_node_net(node));
+    }
+    if (code == 0 && node->options.tls_self_signed) {
+        code = tern_web_self_sign(tern_node_net(node));
+    }
+    if (code != 0) {
+        return tern_fail(reterr, code, "tls", "%s", tern_code_text(code));
+    }
+    return node->tls_cert != NULL ? load_pair(node, reterr) : 0;
 }
 
 void tern_node_free_certificates(tern_node *node)

@@ -49,6 +49,20 @@ int tern_web_set_authorities(tern_net *net, tern_span ca_pem)
     return web != NULL ? renew(&web->client, &settings) : TERN_E_NOMEM;
 }
 
+int tern_web_self_sign(tern_net *net)
+{
+    struct tern_web *web = web_of(net);
+    return web != NULL ? renew(&web->server, &(tern_tls_settings){.self_signed = true})
+                       : TERN_E_NOMEM;
+}
+
+int tern_web_trust_any(tern_net *net)
+{
+    struct tern_web *web = web_of(net);
+    return web != NULL ? renew(&web->client, &(tern_tls_settings){.trust_any = true})
+                       : TERN_E_NOMEM;
+}
+
 tern_tls_context *tern_web_server(tern_net *net)
 {
     return net->web != NULL ? net->web->server : NULL;

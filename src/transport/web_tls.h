@@ -12,6 +12,10 @@
 int tern_web_set_certificate(tern_net *net, tern_span chain_pem, tern_span key_pem);
 /* Trusted instead of the system's authorities. Errors as above. */
 int tern_web_set_authorities(tern_net *net, tern_span ca_pem);
+/* For those who do not look at certificates (the peer proves its id inside all the same): shows one
+ * that is made here / takes whatever a server shows. TERN_E_NOMEM, TERN_E_CRYPTO. */
+int tern_web_self_sign(tern_net *net);
+int tern_web_trust_any(tern_net *net);
 /* The context that shows the certificate; NULL without one. */
 tern_tls_context *tern_web_server(tern_net *net);
 /* The context to dial with, made when first needed (the system's authorities are read then). NULL

@@ -74,6 +74,19 @@ class Program:
         if self._process.returncode != 0:
             raise self.broken(f"exit status {self._process.returncode}")
 
+    async def says(self, text, limit):
+        """Waits for a line of plain text on stdout that has this in it."""
+        async def look():
+            async with self._news:
+                await self._news.wait_for(lambda: self._silent or any(text in line for line in self.stray))
+
+        try:
+            await asyncio.wait_for(look(), limit)
+        except asyncio.TimeoutError:
+            raise self.broken(f"did not say `{text}` within {limit} s") from None
+        if not any(text in line for line in self.stray):
+            raise self.broken(f"ended before it said `{text}`")
+
     async def finished(self, limit):
         """As `exited`, and wants nothing but JSON on stdout."""
         await self.exited(limit)
