@@ -2,7 +2,7 @@
  *
  *   main.c     the table of commands          options.c  the command line and the config file
  *   out.c      text and JSON lines            identity.c key files and the data folder
- *   run.c ping.c identify.c perf.c bench.c key.c addr.c features.c interop.c
+ *   run.c ping.c identify.c perf.c bench.c bench_streams.c key.c addr.c features.c interop.c
  *              one file a command */
 #ifndef TERN_APP_APP_H
 #define TERN_APP_APP_H
@@ -129,6 +129,7 @@ int app_ping(app_options *o);
 int app_identify(app_options *o);
 int app_perf(app_options *o);
 int app_bench(app_options *o);
+int app_bench_streams(app_options *o); /* of app_bench: `streams` */
 int app_key(app_options *o);
 int app_addr(app_options *o);
 int app_show_features(app_options *o);

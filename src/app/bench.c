@@ -286,8 +286,8 @@ static int check_options(const app_options *o)
 {
     const char *what = o->args.count > 0 ? o->args.items[0] : "";
     tern_error error;
-    if (strcmp(what, "connect") != 0 && strcmp(what, "idle") != 0) {
-        return app_usage_error("bench", "wants 'connect' or 'idle'");
+    if (strcmp(what, "connect") != 0 && strcmp(what, "idle") != 0 && strcmp(what, "streams") != 0) {
+        return app_usage_error("bench", "wants 'connect', 'idle' or 'streams'");
     }
     if (o->args.count != 2) {
         return app_usage_error("bench", "%s wants one multiaddr", what);
@@ -311,6 +311,9 @@ int app_bench(app_options *o)
     int status = check_options(o);
     if (status != APP_OK) {
         return status;
+    }
+    if (strcmp(o->args.items[0], "streams") == 0) {
+        return app_bench_streams(o);
     }
     bench b = {.o = o, .addr = o->args.items[1], .idle = strcmp(o->args.items[0], "idle") == 0};
     b.hand_count = b.idle || o->parallel > o->count ? o->count : o->parallel;
