@@ -30,8 +30,10 @@ export function find (name) {
   return BROWSERS[name].programs.flatMap((program) => folders.map((folder) => join(folder, program))).find(isProgram)
 }
 
-export function launch (name, executablePath) {
-  return puppeteer.launch({ ...BROWSERS[name].options, executablePath, headless: true, timeout: 60_000 })
+// home and profile: folders to use instead of the user's own and of a fresh one; see certificates.mjs.
+export function launch (name, executablePath, { home, profile } = {}) {
+  const env = home == null ? process.env : { ...process.env, HOME: home }
+  return puppeteer.launch({ ...BROWSERS[name].options, executablePath, headless: true, timeout: 60_000, env, userDataDir: profile })
 }
 
 function isProgram (path) {

@@ -1,5 +1,5 @@
-// The page a node serves, in real browsers: run --tern PROGRAM [--browser chromium|firefox]...
-//   [--screenshot FILE] [-- OPTIONS OF tern run...]
+// The page a node serves, in real browsers, over http and over https:
+//   run --tern PROGRAM [--browser chromium|firefox]... [--screenshot FILE] [-- OPTIONS OF tern run...]
 //
 // Everything is read from the document: its data-state and the elements with data-field. Every wait is
 // for a condition and has a deadline.
@@ -11,11 +11,13 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { find, launch, names, programsOf } from './browsers.mjs'
+import { missing } from './certificates.mjs'
+import { DEADLINE, fields, open, pinged, stateIs } from './document.mjs'
 import { testRoads } from './roads_test.mjs'
+import { secureRoad } from './secure_test.mjs'
 import { finish, skip, test } from './tap.mjs'
 import { freePort, startTern } from './tern.mjs'
 
-const DEADLINE = 45_000 // ms for each condition
 const PINGS = 5
 const SCREENSHOT_PINGS = 40
 
@@ -44,55 +46,69 @@ try {
 process.exitCode = finish()
 
 async function testBrowser (name, path) {
-  const setup = { program, port: await freePort(), data: join(scratch, name), extra }
+  await testPage(name, { name, path, port: await freePort(), road: { transport: 'ws', ends: ['', '/ws'], extra: [] } })
+  if (missing() != null) {
+    skip(`${name}: the page over https`, `no ${missing()}`)
+    return
+  }
+  const title = `${name}, https`
+  const port = await freePort()
+  await testPage(title, { name, path, port, road: await secureRoad(title, { name, folder: join(scratch, `${name}-https`), port }) })
+}
+
+async function testPage (title, { name, path, port, road }) {
+  const { transport: expected } = road
+  const setup = { program, port, data: join(scratch, title), ends: road.ends, extra: [...road.extra, ...extra] }
   let tern
   let browser
 
   try {
-    const started = await test(`${name}: the node serves a page`, async () => {
+    const started = await test(`${title}: the node serves a page`, async () => {
       tern = await startTern(setup)
       assert.ok(tern.listening.page, 'the node says that it has no page')
-      browser = await launch(name, path)
+      browser = await launch(name, path, road.trusted)
     })
     if (!started) return
+    if (await road.begin?.(browser, tern) === false) return
 
     const { page, errors, requests } = await open(browser, tern.listening.page)
 
-    await test(`${name}: connects and pings`, async () => {
+    await test(`${title}: connects and pings`, async () => {
       await stateIs(page, 'connected')
       await pinged(page, PINGS)
     })
-    await test(`${name}: shows transport ws, security noise, muxer yamux`, async () => {
+    await test(`${title}: shows transport ${expected}, security noise, muxer yamux`, async () => {
       const { transport, security, muxer } = await fields(page)
-      assert.deepEqual({ transport, security, muxer }, { transport: 'ws', security: 'noise', muxer: 'yamux' })
+      assert.deepEqual({ transport, security, muxer }, { transport: expected, security: 'noise', muxer: 'yamux' })
     })
-    await test(`${name}: shows the node's peer id, agent, address and protocols`, async () => {
+    await test(`${title}: shows the node's peer id, agent, address and protocols`, async () => {
       const shown = await fields(page)
       const { peer, addrs } = tern.listening
+      const known = road.addressOf != null ? [road.addressOf(tern.listening)] : addrs
       assert.equal(shown.peer, peer)
       assert.match(shown.agent, /^tern\//)
-      assert.ok(addrs.includes(shown.address), `${shown.address} is none of ${addrs}`)
+      assert.ok(known.includes(shown.address), `${shown.address} is none of ${known}`)
       const protocols = await page.$$eval('[data-field="protocols"] li', (items) => items.map((item) => item.textContent))
       for (const protocol of ['/ipfs/id/1.0.0', '/ipfs/ping/1.0.0']) assert.ok(protocols.includes(protocol), `no ${protocol}`)
     })
-    await test(`${name}: draws the round trips`, async () => {
+    await test(`${title}: draws the round trips`, async () => {
       const { min, avg, max } = await fields(page)
       const [low, mean, high] = [min, avg, max].map(Number.parseFloat)
       assert.ok(low >= 0 && low <= mean && mean <= high, `${min}, ${avg}, ${max}`)
       assert.match(await page.$eval('#graph .line', (line) => line.getAttribute('d')), /^M.+L/)
     })
-    await test(`${name}: the node saw the same connection`, async () => {
+    await test(`${title}: the node saw the same connection`, async () => {
       const { self } = await fields(page)
       const { transport, security, muxer, direction } = await tern.event((it) => it.event === 'connected' && it.peer === self)
-      assert.deepEqual({ transport, security, muxer, direction }, { transport: 'ws', security: 'noise', muxer: 'yamux', direction: 'in' })
+      assert.deepEqual({ transport, security, muxer, direction }, { transport: expected, security: 'noise', muxer: 'yamux', direction: 'in' })
     })
-    await test(`${name}: no error in the console, no request to anyone else`, async () => {
+    await test(`${title}: no error in the console, no request to anyone else`, async () => {
       const loaded = await page.evaluate(() => performance.getEntriesByType('resource').map((entry) => entry.name))
       const host = new URL(tern.listening.page).host
       const foreign = [...requests, ...loaded].filter((url) => !url.startsWith('data:') && new URL(url).host !== host)
       assert.deepEqual({ errors, foreign }, { errors: [], foreign: [] })
     })
-    await test(`${name}: fits 360 pixels`, async () => {
+    await test(`${title}: fits 360 pixels`, async () => {
       await page.setViewport({ width: 360, height: 740 })
       await page.waitForFunction(() => innerWidth === 360, { timeout: DEADLINE, polling: 100 })
       const tooWide = await page.evaluate(() => [...document.querySelectorAll('body *')]
@@ -100,7 +116,8 @@ async function testBrowser (name, path) {
       assert.deepEqual(tooWide, [])
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'it scrolls sideways')
     })
-    await test(`${name}: says when the node is gone, and comes back with it`, async () => {
+    await road.connected?.(browser, tern, page)
+    await test(`${title}: says when the node is gone, and comes back with it`, async () => {
       await tern.stop()
       await stateIs(page, 'lost')
       tern = await startTern(setup)
@@ -112,33 +129,6 @@ async function testBrowser (name, path) {
     await browser?.close()
     await tern?.stop()
   }
-}
-
-async function open (browser, url) {
-  const page = await browser.newPage()
-  const errors = []
-  const requests = []
-  page.on('console', (message) => { if (['error', 'warn'].includes(message.type())) errors.push(message.text()) })
-  page.on('pageerror', (err) => errors.push(err.message))
-  page.on('request', (request) => requests.push(request.url()))
-  await page.goto(url, { timeout: DEADLINE })
-  return { page, errors, requests }
-}
-
-function stateIs (page, state) {
-  return page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted,
-    { timeout: DEADLINE, polling: 100 }, state)
-}
-
-function pinged (page, count) {
-  return page.waitForFunction((least) => Number(document.querySelector('[data-field="count"]').dataset.value) >= least,
-    { timeout: DEADLINE + count * 1500, polling: 100 }, count)
-}
-
-// The full values of all fields, by name.
-function fields (page) {
-  return page.$$eval('[data-field]', (elements) => Object.fromEntries(
-    elements.map((element) => [element.dataset.field, element.dataset.value])))
 }
 
 async function screenshot (file) {

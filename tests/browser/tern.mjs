@@ -18,10 +18,11 @@ export async function freePort () {
   return port
 }
 
-// Starts a node and waits until it listens. Gives { listening, event(test), stop() }: the event
-// `listening`; a promise of the first event, past or coming, that passes the test; the orderly end.
-export async function startTern ({ program, port, data, extra = [] }) {
-  const listen = ['', '/ws'].flatMap((end) => ['--listen', `/ip4/127.0.0.1/tcp/${port}${end}`])
+// Starts a node and waits until it listens; `ends` are those of its addresses. Gives { listening, event(test),
+// stop() }: the event `listening`; a promise of the first event, past or coming, that passes the test; the
+// orderly end.
+export async function startTern ({ program, port, data, extra = [], ends = ['', '/ws'] }) {
+  const listen = ends.flatMap((end) => ['--listen', `/ip4/127.0.0.1/tcp/${port}${end}`])
   const child = spawn(program, ['run', '--json', ...listen, '--data', data, ...extra], { stdio: ['pipe', 'pipe', 'pipe'] })
   const ended = new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `status ${code}`}`))
