@@ -48,7 +48,9 @@
     X(certificate_reloads, "Times that a changed certificate for the web was taken over")          \
     X(certificate_failures, "Times that a changed certificate for the web was of no use")          \
     X(tls_timeout, "TLS handshakes of the web not finished in time")                               \
-    X(tls_malformed, "TLS handshakes and records that break the rules or have nothing in common")  \
+    X(tls_malformed, "TLS handshakes and records that break the rules")                            \
+    X(tls_nothing_common, "TLS handshakes without a version, cipher or protocol in common")        \
+    X(tls_untrusted, "TLS servers of the web whose certificate was not trusted")                   \
     X(tls_decrypt, "TLS records and Finished messages that do not decrypt or verify")              \
     X(tls_bad_certificate, "TLS certificates that are malformed, not valid now, or no libp2p's")   \
     X(tls_bad_signature, "TLS certificates or handshakes whose signature does not verify")         \

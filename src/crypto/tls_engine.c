@@ -25,7 +25,8 @@ struct tern_tls_engine {
     bool send_failed; /* memory was short: the connection is torn */
     int (*judge)(void *owner, tern_span certificate, size_t count, tern_error *ret);
     void *judge_owner;
-    int judged;              /* what judge said */
+    int judged; /* what judge said */
+    bool untrusted;
     tern_error *error;       /* during a handshake: where judge says why */
     const char *const *alpn; /* during the handshake */
     const char *agreed;      /* after it: one of alpn, or NULL */
@@ -164,7 +165,30 @@ static const struct reason {
     {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, TERN_E_CRYPTO, "a record does not decrypt"},
 };
 
-static int report(const SSL *ssl, tern_error *reterr)
+/* What a verdict on a certificate means for who dials. */
+static const char *verdict_text(long verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "it has expired, or this machine's clock is wrong";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "it is not valid yet, or this machine's clock is wrong";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+        return "it is for another name; try one that it has, as /sni/NAME";
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "it does not have this IP address; try a name that it has, as /sni/NAME";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return "no known authority has signed it; try --tls-ca";
+    default:
+        return X509_verify_cert_error_string(verdict);
+    }
+}
+
+static int report(tern_tls_engine *e, tern_error *reterr)
 {
     unsigned long raised = ERR_peek_error();
     int reason = ERR_GET_REASON(raised);
@@ -179,8 +203,9 @@ static int report(const SSL *ssl, tern_error *reterr)
         }
     }
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        e->untrusted = true;
         return tern_fail(reterr, TERN_E_SIGNATURE, "tls", "the certificate is not trusted: %s",
-                         X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
+                         verdict_text(SSL_get_verify_result(e->ssl)));
     }
     const char *text = ERR_reason_error_string(raised);
     return tern_fail(reterr, TERN_E_MALFORMED, "tls", "%s",
@@ -199,7 +224,7 @@ static int outcome(tern_tls_engine *e, int result, tern_error *reterr)
     } else if (kind == SSL_ERROR_ZERO_RETURN) {
         code = tern_fail(reterr, TERN_E_EOF, "tls", "the peer closed");
     } else if (kind != SSL_ERROR_WANT_READ) {
-        code = report(e->ssl, reterr);
+        code = report(e, reterr);
     }
     ERR_clear_error();
     return code;
@@ -320,6 +345,11 @@ int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *ret
 const char *tern_tls_engine_alpn(const tern_tls_engine *e)
 {
     return e->agreed;
+}
+
+bool tern_tls_engine_untrusted(const tern_tls_engine *e)
+{
+    return e->untrusted;
 }
 
 ssize_t tern_tls_engine_read(tern_tls_engine *e, tern_span *in, uint8_t *out, size_t cap,

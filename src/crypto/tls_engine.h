@@ -74,8 +74,9 @@ void tern_tls_engine_output(tern_tls_engine *e,
 
 /* Goes on with the handshake; a client's first call sends with an empty span.
  * Steps *in over what it took. 1: done. 0: the peer has to speak. Or the error,
- * an alert having been sent: TERN_E_MALFORMED, TERN_E_CRYPTO, TERN_E_SIGNATURE
- *   TERN_E_UNSUPPORTED   no TLS version in common
+ * an alert having been sent: TERN_E_MALFORMED, TERN_E_CRYPTO
+ *   TERN_E_SIGNATURE     a signature is wrong, or a web server is not trusted
+ *   TERN_E_UNSUPPORTED   no TLS version, cipher or signature type in common
  *   TERN_E_NEGOTIATION   no application protocol in common
  *   TERN_E_PROTOCOL      no certificate
  *   TERN_E_RESET         the peer sent an alert (reterr->wire)
@@ -83,6 +84,8 @@ void tern_tls_engine_output(tern_tls_engine *e,
 int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *reterr);
 /* The application protocol agreed on, one of options.alpn; NULL: none. */
 const char *tern_tls_engine_alpn(const tern_tls_engine *e);
+/* Whether a handshake failed because a web server's certificate was not trusted. */
+bool tern_tls_engine_untrusted(const tern_tls_engine *e);
 
 /* Decrypts into out, which may be where *in lies, at most one record's worth;
  * steps *in. The bytes; 0: more are needed; TERN_E_EOF: the peer closed its

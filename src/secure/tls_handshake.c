@@ -2,8 +2,8 @@
  * see tls_handshake.h.
  *
  * A refusal is an alert, which only reaches the peer if the lower ends after
- * it. A peer that did its part up to the certificate is told so; who breaks the
- * rules before is reset. */
+ * it. Who did his part and is refused is told why; who breaks the rules is
+ * reset. */
 #include "secure/tls_handshake.h"
 
 #include "base/error.h"
@@ -39,10 +39,15 @@ void tern_tls_handshake_cancel(tern_tls_handshake *h)
     release(h);
 }
 
-static void count(tern_tls_handshake *h, int code)
+/* Counts a refusal; whether the peer is to hear of it. */
+static bool count(tern_tls_handshake *h, int code)
 {
     tern_counters *c = h->counters;
     switch (code) {
+    case TERN_E_UNSUPPORTED:
+    case TERN_E_NEGOTIATION: /* RFC 7301, section 3.2: with an alert */
+        c->tls_nothing_common++;
+        return true;
     case TERN_E_NOMEM:
         c->allocation_failures++;
         break;
@@ -50,6 +55,10 @@ static void count(tern_tls_handshake *h, int code)
         c->tls_decrypt++;
         break;
     case TERN_E_SIGNATURE:
+        if (tern_tls_engine_untrusted(h->engine)) {
+            c->tls_untrusted++;
+            return true;
+        }
         c->tls_bad_signature++;
         break;
     case TERN_E_RESET:
@@ -61,14 +70,13 @@ static void count(tern_tls_handshake *h, int code)
     default:
         c->tls_malformed++;
     }
+    return false;
 }
 
 static void fail(tern_tls_handshake *h, const tern_error *why)
 {
-    if (!h->judged) {
-        count(h, why->code);
-    }
-    abort_lower(h, h->judged);
+    bool politely = h->judged || count(h, why->code);
+    abort_lower(h, politely);
     release(h);
     h->done(h, why);
 }

@@ -331,9 +331,9 @@ static void hostile_handshakes(void **state)
         {TRICK_TWO_CERTIFICATES, true, TERN_E_PROTOCOL, COUNTER(tls_bad_certificate)},
         {TRICK_NO_CERTIFICATE, false, TERN_E_PROTOCOL, COUNTER(tls_malformed)},
         {TRICK_NO_CERTIFICATE, true, TERN_E_RESET, COUNTER(tls_refused)}, /* it gives up itself */
-        {TRICK_TLS12, false, TERN_E_UNSUPPORTED, COUNTER(tls_malformed)},
+        {TRICK_TLS12, false, TERN_E_UNSUPPORTED, COUNTER(tls_nothing_common)},
         {TRICK_TLS12, true, TERN_E_RESET, COUNTER(tls_refused)},
-        {TRICK_OTHER_ALPN, false, TERN_E_NEGOTIATION, COUNTER(tls_malformed)},
+        {TRICK_OTHER_ALPN, false, TERN_E_NEGOTIATION, COUNTER(tls_nothing_common)},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tls_peer p;

@@ -27,6 +27,9 @@ typedef struct world {
     tern_multiaddr *target;
     tern_error error;
     ear raw, ws, other;
+    const char *says; /* a server that is none: what, and how it goes on */
+    size_t says_len;
+    bool hangs_up;
 } world;
 
 static void run_for(world *w, uint64_t time)
@@ -126,6 +129,11 @@ static void wants_a_certificate(void **state)
     clear(&w);
 }
 
+/* A ClientHello of version 3.`minor` that offers TLS_RSA_WITH_AES_128_CBC_SHA and no extensions. */
+#define HELLO(minor)                                                                               \
+    "\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03" minor "01234567890123456789012345678901"            \
+    "\x00\x00\x02\x00\x2f\x01\x00"
+
 /* What comes in place of a handshake. */
 static void broken_handshakes(void **state)
 {
@@ -145,6 +153,11 @@ static void broken_handshakes(void **state)
         {"\x16\x03\x01\x02\x00\x01", 6, true, TERN_SEC, offsetof(tern_counters, tls_truncated)},
         {"\x16\x03\x01\x02\x00\x01", 6, false, 11 * TERN_SEC, offsetof(tern_counters, tls_timeout)},
         {"\x16\x03", 2, false, 11 * TERN_SEC, offsetof(tern_counters, tls_timeout)},
+        /* TLS 1.1, and TLS 1.2 with a cipher without forward secrecy alone */
+        {HELLO("\x02"), sizeof HELLO("\x02") - 1, false, TERN_SEC,
+         offsetof(tern_counters, tls_nothing_common)},
+        {HELLO("\x03"), sizeof HELLO("\x03") - 1, false, TERN_SEC,
+         offsetof(tern_counters, tls_nothing_common)},
         {"\x15\x03\x01\x00\x02\x02\x28", 7, false, TERN_SEC,
          offsetof(tern_counters, first_bytes_unknown)},
     };
@@ -230,7 +243,8 @@ static void protocols_of_the_application(void **state)
     (void)state;
     shake(&w, h2); /* nothing in common: an alert */
     assert_int_equal(w.tls_error.code, TERN_E_RESET);
-    assert_int_equal(w.net[1].counters.tls_malformed, 1);
+    assert_int_equal(w.tls_error.wire, 120); /* no_application_protocol */
+    assert_int_equal(w.net[1].counters.tls_nothing_common, 1);
     clear(&w);
     shake(&w, both); /* as Firefox offers them: HTTP/1.1 it is */
     assert_non_null(w.raw.s);
@@ -333,12 +347,15 @@ static void certificates(void **state)
         {&good, &good, "/ip4/10.0.0.2/tcp/4001/tls/sni/good.example/ws", "bad.example", 0, ""},
         {&good, &good, "/ip4/10.0.0.2/tcp/4001/tls/sni/a.wild.example/ws", NULL, 0, ""},
         {&good, &good, "/ip4/10.0.0.2/tcp/4001/tls/ws", NULL, 0, ""},
-        {&good, &good, "/ip4/10.0.0.2/tcp/4001/tls/ws", "bad.example", TERN_E_SIGNATURE, "ostname"},
-        {&nameless, &nameless, "/ip4/10.0.0.2/tcp/4001/tls/ws", NULL, TERN_E_SIGNATURE, "IP"},
-        {&good, &other, "/ip4/10.0.0.2/tcp/4001/tls/ws", "good.example", TERN_E_SIGNATURE, "self"},
+        {&good, &good, "/ip4/10.0.0.2/tcp/4001/tls/ws", "bad.example", TERN_E_SIGNATURE,
+         "another name"},
+        {&nameless, &nameless, "/ip4/10.0.0.2/tcp/4001/tls/ws", NULL, TERN_E_SIGNATURE,
+         "IP address"},
+        {&good, &other, "/ip4/10.0.0.2/tcp/4001/tls/ws", "good.example", TERN_E_SIGNATURE,
+         "--tls-ca"},
         {&old, &old, "/ip4/10.0.0.2/tcp/4001/tls/ws", "good.example", TERN_E_SIGNATURE, "expired"},
         {&early, &early, "/ip4/10.0.0.2/tcp/4001/tls/ws", "good.example", TERN_E_SIGNATURE,
-         "not yet valid"},
+         "not valid yet"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         world w;
@@ -348,7 +365,8 @@ static void certificates(void **state)
         }
         assert_int_equal(w.accepts, rows[i].code == 0);
         if (rows[i].code != 0) {
-            assert_int_equal(w.net[0].counters.tls_bad_signature, 1);
+            assert_int_equal(w.net[0].counters.tls_untrusted, 1);
+            assert_int_equal(w.net[1].counters.tls_refused, 1); /* the alert has come */
             assert_string_equal(w.error.layer, "wss");
         }
         clear(&w);
@@ -359,28 +377,85 @@ static void certificates(void **state)
     }
 }
 
-/* A server that speaks no TLS, one that hangs up, one that says nothing. */
+static void dial_bare(world *w, uint64_t time)
+{
+    w->target = tern_multiaddr_parse("/ip4/10.0.0.2/tcp/4001/tls/ws", NULL);
+    w->dial = (tern_dial_op){.net = &w->net[0], .addr = w->target};
+    tern_op_init(&w->dial.op, w->net[0].loop, TERN_NEVER, on_done);
+    assert_int_equal(tern_wss_transport.dial(&w->dial, &w->error), 0);
+    run_for(w, time);
+    assert_int_equal(w->done, 1);
+    assert_string_equal(w->error.layer, "wss");
+}
+
+static void on_accept(void *owner, tern_tcp *t)
+{
+    world *w = owner;
+    ear_take(&w->other, tern_tcp_stream_new(w->net[1].loop, t, 1 << 16, TERN_SEC, NULL));
+    if (w->says != NULL) {
+        ear_write(&w->other, w->says, w->says_len);
+    }
+    if (w->hangs_up) {
+        EAR(&w->other, tern_stream_end(w->other.s));
+    }
+}
+
+/* Servers that speak something else, refuse, stop in the middle, hang up, or say nothing. */
 static void servers_that_are_none(void **state)
 {
     static const struct {
-        const char *transport_addr;
+        const char *bytes;
+        size_t n;
+        bool end;
         int code;
-    } rows[] = {{"/ip4/10.0.0.2/tcp/4001/ws", TERN_E_EOF}};
+        size_t counter;
+    } rows[] = {
+        {"HTTP/1.1 400 Bad Request\r\n\r\n", 28, true, TERN_E_MALFORMED,
+         offsetof(tern_counters, tls_malformed)},
+        {"\x15\x03\x03\x00\x02\x02\x28", 7, true, TERN_E_RESET,
+         offsetof(tern_counters, tls_refused)},
+        {"\x16\x03\x03\x00\x7a\x02", 6, true, TERN_E_EOF, offsetof(tern_counters, tls_truncated)},
+        {NULL, 0, true, TERN_E_EOF, offsetof(tern_counters, tls_truncated)},
+        {NULL, 0, false, TERN_E_TIMEOUT, 0},
+    };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         world w;
+        tern_endpoint at;
+        tern_tcp_listener *l;
         make(&w);
         web_cert_use(&w.net[0], false);
-        assert_int_equal(listen_at(&w, &tern_ws_transport, rows[i].transport_addr), 0);
-        w.target = tern_multiaddr_parse("/ip4/10.0.0.2/tcp/4001/tls/ws", NULL);
-        w.dial = (tern_dial_op){.net = &w.net[0], .addr = w.target};
-        tern_op_init(&w.dial.op, w.net[0].loop, TERN_NEVER, on_done);
-        assert_int_equal(tern_wss_transport.dial(&w.dial, &w.error), 0);
-        run_for(&w, TERN_SEC);
-        assert_int_equal(w.done, 1);
-        assert_true(w.error.code == rows[i].code || w.error.code == TERN_E_RESET);
+        assert_int_equal(tern_endpoint_parse_ip(&at, "10.0.0.2"), 0);
+        at.port = PORT;
+        w.says = rows[i].bytes;
+        w.says_len = rows[i].n;
+        w.hangs_up = rows[i].end;
+        assert_int_equal(tern_tcp_listen(w.net[1].loop, &at, on_accept, &w, &l), 0);
+        dial_bare(&w, rows[i].code == TERN_E_TIMEOUT ? 11 * TERN_SEC : TERN_SEC);
+        if (w.error.code != rows[i].code) {
+            fail_msg("row %zu: %d %s", i, w.error.code, w.error.text);
+        }
+        if (rows[i].counter != 0) {
+            uint64_t count;
+            memcpy(&count, (const char *)&w.net[0].counters + rows[i].counter, sizeof count);
+            assert_int_equal(count, 1);
+        }
+        tern_tcp_listener_close(l);
         clear(&w);
     }
+}
+
+/* The port of a node without a certificate. */
+static void a_port_without_tls(void **state)
+{
+    world w;
+    (void)state;
+    make(&w);
+    web_cert_use(&w.net[0], false);
+    assert_int_equal(listen_at(&w, &tern_ws_transport, "/ip4/10.0.0.2/tcp/4001/ws"), 0);
+    dial_bare(&w, TERN_SEC);
+    assert_int_equal(w.error.code, TERN_E_RESET);
+    clear(&w);
 }
 
 int main(void)
@@ -389,7 +464,7 @@ int main(void)
         cmocka_unit_test(wants_a_certificate),   cmocka_unit_test(broken_handshakes),
         cmocka_unit_test(no_certificate),        cmocka_unit_test(protocols_of_the_application),
         cmocka_unit_test(requests_inside),       cmocka_unit_test(certificates),
-        cmocka_unit_test(servers_that_are_none),
+        cmocka_unit_test(servers_that_are_none), cmocka_unit_test(a_port_without_tls),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed + (tern_mem_alive() == 0 ? 0 : tern_test_leak());
