@@ -235,7 +235,7 @@ static int make(tern_loop *loop, int fd, const tern_endpoint *remote, uv_tcp_soc
 
 tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *remote)
 {
-    uv_tcp_socket *t;
+    uv_tcp_socket *t = NULL;
     if (make(loop, fd, remote, &t) < 0) {
         return NULL;
     }
@@ -293,7 +293,7 @@ int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoi
         close(fd);
         return code;
     }
-    uv_tcp_socket *t;
+    uv_tcp_socket *t = NULL;
     int rc = make(loop, fd, to, &t);
     if (rc < 0) {
         return rc;
