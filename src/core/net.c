@@ -40,6 +40,20 @@ tern_pressure tern_limits_pressure(const tern_limits *l)
                                       : TERN_PRESSURE_OVER;
 }
 
+void tern_net_grew(tern_net *net)
+{
+    if (tern_limits_pressure(&net->limits) == TERN_PRESSURE_OVER && net->ops != NULL &&
+        net->ops->relieve != NULL) {
+        net->ops->relieve(net);
+    }
+}
+
+size_t tern_net_queued(const tern_net *net, const tern_stream *s)
+{
+    size_t room = s != NULL ? tern_stream_room(s) : SIZE_MAX;
+    return room < net->limits.write_queue ? net->limits.write_queue - room : 0;
+}
+
 void tern_net_init(tern_net *net)
 {
     tern_list_init(&net->sockets);

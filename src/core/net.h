@@ -43,9 +43,11 @@ typedef struct tern_limits {
 typedef enum tern_pressure {
     TERN_PRESSURE_NONE,
     TERN_PRESSURE_SOME, /* half: windows do not grow any more */
-    TERN_PRESSURE_HIGH, /* three quarters: for what is new, the connection that holds most ends */
+    TERN_PRESSURE_HIGH, /* three quarters: they shrink; for what is new, the connection that holds
+                           most ends */
     TERN_PRESSURE_FULL, /* seven eighths: new connections and streams are refused */
-    TERN_PRESSURE_OVER, /* all: nothing is kept for owners that do not take it */
+    TERN_PRESSURE_OVER, /* all: nothing is kept for owners that do not take it; the connections
+                           that hold most end until it is less */
 } tern_pressure;
 
 tern_pressure tern_limits_pressure(const tern_limits *limits);
@@ -99,6 +101,9 @@ typedef struct tern_net_ops {
      * from a file that somebody else wrote: parse it as a peer's bytes. */
     const uint8_t *(*recall)(tern_net *net, const tern_peer_id *peer, tern_kept kind,
                              size_t *ret_n);
+    /* More memory is used than allowed: the connections that hold most are closed at the end of
+     * the turn. May be NULL; called by tern_net_grew. */
+    void (*relieve)(tern_net *net);
 } tern_net_ops;
 
 /* What a peer says of itself (identify). */
@@ -141,5 +146,11 @@ struct tern_net {
 
 /* Readies a zeroed net: its lists and the default limits. */
 void tern_net_init(tern_net *net);
+
+/* For whoever reads from the network, after each read: what came may have made us keep more than
+ * the limit of memory, and somebody must pay for it. Cheap. */
+void tern_net_grew(tern_net *net);
+/* Bytes that wait in a stream whose queue has the size of limits.write_queue. */
+size_t tern_net_queued(const tern_net *net, const tern_stream *s);
 
 #endif

@@ -45,6 +45,17 @@ static uint64_t an_eighth(void)
     return part < MEMORY_LEAST ? MEMORY_LEAST : part > MEMORY_MOST ? MEMORY_MOST : part;
 }
 
+/* A window is a promise: no stream gets more than a quarter of the memory, no connection more than
+ * half, and each what a new stream has. */
+static void promise_less(tern_limits *l)
+{
+    uint64_t least = 256 << 10;
+    uint64_t one = l->memory / 4 > least ? l->memory / 4 : least;
+    uint64_t all = l->memory / 2 > least ? l->memory / 2 : least;
+    l->stream_window_max = l->stream_window_max < one ? l->stream_window_max : (uint32_t)one;
+    l->conn_window_max = l->conn_window_max < all ? l->conn_window_max : (uint32_t)all;
+}
+
 void tern_node_limits(const tern_options *o, tern_limits *l)
 {
     tern_limits_default(l);
@@ -75,4 +86,5 @@ void tern_node_limits(const tern_options *o, tern_limits *l)
                                                     : l->pending_per_ip;
     l->sockets = o->max_sockets > 0 ? o->max_sockets : descriptors();
     l->memory = o->max_memory > 0 ? o->max_memory : an_eighth();
+    promise_less(l);
 }

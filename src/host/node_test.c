@@ -23,7 +23,7 @@ static void test_defaults(void **state)
     assert_int_equal(l->pending, 64);
     assert_int_equal(l->streams_per_conn, 256);
     assert_int_equal(l->write_queue, 1 << 20);
-    assert_int_equal(l->stream_window_max, 128 << 20);
+    assert_int_equal(l->stream_window_max, l->memory < 512 << 20 ? l->memory / 4 : 128 << 20);
     assert_int_equal(l->conns_high, 896);
     assert_int_equal(l->conns_low, 768);
     assert_int_equal(l->conns_grace, 60 * TERN_SEC);
@@ -61,6 +61,7 @@ static void test_all_options(void **state)
     o.max_streams = 5;
     o.max_write_queue = 6;
     o.max_window = 1 << 30;
+    o.max_memory = UINT64_C(8) << 30;
     o.dial_timeout_ms = 7;
     o.handshake_timeout_ms = 8;
     assert_int_equal(tern_node_new(&o, &node, &error), 0);

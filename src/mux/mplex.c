@@ -53,6 +53,9 @@ static void finish(mplex_conn *conn, const tern_error *why)
     if (conn->lower != NULL) {
         tern_stream *lower = conn->lower;
         conn->lower = NULL;
+        if (tern_limits_pressure(&conn->net->limits) >= TERN_PRESSURE_FULL) {
+            tern_stream_reset(lower, 0); /* no memory to keep in what is queued */
+        }
         tern_stream_drop(lower);
     }
     tern_conn_finish(&conn->base, why);
@@ -318,7 +321,8 @@ void mplex_conn_rearm(mplex_conn *conn)
 static size_t mplex_held(const tern_conn *c)
 {
     const mplex_conn *conn = (const mplex_conn *)(const void *)c;
-    return conn->core.unread + tern_buf_len(&conn->core.out);
+    return conn->core.unread + tern_buf_len(&conn->core.out) +
+           tern_net_queued(conn->net, conn->lower);
 }
 
 static const tern_conn_ops conn_ops = {

@@ -61,8 +61,10 @@ static void finish(yamux_conn *conn, const tern_error *why)
     if (conn->lower != NULL) {
         tern_stream *lower = conn->lower;
         conn->lower = NULL;
-        if (why->code == TERN_E_TIMEOUT) {
-            tern_stream_reset(lower, 0); /* nobody is there to take what is queued */
+        /* Nobody is there to take what is queued, or there is no memory to keep it in. */
+        if (why->code == TERN_E_TIMEOUT ||
+            tern_limits_pressure(&conn->net->limits) >= TERN_PRESSURE_FULL) {
+            tern_stream_reset(lower, 0);
         }
         tern_stream_drop(lower);
     }
@@ -269,7 +271,8 @@ static tern_stream *yamux_open(tern_conn *base, tern_error *reterr)
 static size_t yamux_held(const tern_conn *c)
 {
     const yamux_conn *conn = (const yamux_conn *)(const void *)c;
-    return conn->core.unread + tern_buf_len(&conn->core.out);
+    return conn->core.unread + tern_buf_len(&conn->core.out) +
+           tern_net_queued(conn->net, conn->lower);
 }
 
 static const tern_conn_ops conn_ops = {

@@ -318,6 +318,18 @@ void tern_yamux_core_forget(tern_yamux_core *core, tern_yamux_stream *s)
 
 /* --- receive windows --- */
 
+/* Gives back less than was taken, down to the window of a new stream: what is promised already
+ * stays so, but is not promised anew. */
+static void shrink(tern_yamux_core *core, tern_yamux_stream *s)
+{
+    uint32_t promised = s->recv_window + s->unread;
+    uint32_t to = promised > TERN_YAMUX_WINDOW ? promised : TERN_YAMUX_WINDOW;
+    if (to < s->recv_max) {
+        core->windows -= s->recv_max - to;
+        s->recv_max = to;
+    }
+}
+
 /* Doubles the window as far as the limits of the stream and of the session allow, and the memory:
  * what is promised may have to be kept. */
 static void grow(tern_yamux_core *core, tern_yamux_stream *s)
@@ -345,6 +357,10 @@ void tern_yamux_core_consumed(tern_yamux_core *core, tern_yamux_stream *s, size_
     core->unread -= taken;
     if (!s->live || s->fin_received) {
         return;
+    }
+    if (s->recv_max > TERN_YAMUX_WINDOW &&
+        tern_limits_pressure(core->limits) >= TERN_PRESSURE_HIGH) {
+        shrink(core, s);
     }
     if (s->recv_max - s->recv_window - s->unread < s->recv_max / 2) {
         return;

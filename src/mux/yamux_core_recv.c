@@ -234,11 +234,6 @@ static void on_data(tern_yamux_core *core, uint64_t now, tern_yamux_stream *s, c
         fail(core, ret, &core->counters->yamux_window, f, "data beyond the window");
     } else if (f->length > 0 && s->fin_received) {
         fail(core, ret, &core->counters->yamux_bad_flags, f, "data after the end");
-    } else if (s->unread > 0 && tern_limits_pressure(core->limits) == TERN_PRESSURE_OVER) {
-        core->counters->memory_streams++;
-        tern_yamux_core_reset(core, s, TERN_YAMUX_RESOURCE_LIMIT);
-        ret->kind = TERN_YAMUX_OVERFULL;
-        ret->stream = s;
     } else if (core->unread + f->length > core->limits->conn_window_max) {
         core->counters->streams_limit++;
         tern_yamux_core_reset(core, s, TERN_YAMUX_RESOURCE_LIMIT);
@@ -317,6 +312,14 @@ static size_t on_body(tern_yamux_core *core, uint64_t now, uint8_t *data, size_t
         core->stage = STAGE_TAIL;
     }
     if (s == NULL || part == 0) {
+        return part;
+    }
+    /* Asked for each part: a frame may be as long as the window. */
+    if (s->unread > 0 && tern_limits_pressure(core->limits) == TERN_PRESSURE_OVER) {
+        core->counters->memory_streams++;
+        tern_yamux_core_reset(core, s, TERN_YAMUX_RESOURCE_LIMIT);
+        ret->kind = TERN_YAMUX_OVERFULL;
+        ret->stream = s;
         return part;
     }
     s->recv_window -= part;

@@ -798,6 +798,55 @@ static void windows_stay_without_a_round_trip(void **state)
     rig_free(r);
 }
 
+/* Short of memory, a window that has grown is not given back beyond that of a new stream. */
+static void windows_shrink_under_pressure(void **state)
+{
+    (void)state;
+    rig *r = rig_new(false);
+    feed_frame(r, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, 1, 0);
+    tern_yamux_stream *s = &r->streams[0];
+    r->core.rtt = 100 * TERN_MS;
+    r->core.ping_sent = r->now;
+    pass_window(r, s, 40 * TERN_MS);
+    pass_window(r, s, 40 * TERN_MS);
+    assert_int_equal(s->recv_max, 4 * TERN_YAMUX_WINDOW);
+    r->limits.memory = tern_mem_bytes() / 4 * 5; /* four fifths are used */
+    assert_int_equal(tern_limits_pressure(&r->limits), TERN_PRESSURE_HIGH);
+    uint32_t promised = s->recv_window;
+    feed_frame(r, TERN_YAMUX_DATA, 0, 1, promised - TERN_YAMUX_WINDOW / 2 - 1);
+    feed_zeros(r, promised - TERN_YAMUX_WINDOW / 2 - 1);
+    assert_int_equal(s->recv_max, TERN_YAMUX_WINDOW);
+    assert_int_equal(s->recv_window, TERN_YAMUX_WINDOW / 2 + 1); /* nothing new so far */
+    feed_frame(r, TERN_YAMUX_DATA, 0, 1, 1);
+    feed_zeros(r, 1);
+    assert_int_equal(s->recv_window, TERN_YAMUX_WINDOW); /* as a new stream's */
+    assert_int_equal(r->core.windows, TERN_YAMUX_WINDOW);
+    assert_false(r->failed);
+    rig_free(r);
+}
+
+/* A frame that began while there was memory does not go on filling it when there is none. */
+static void a_long_frame_ends_with_the_memory(void **state)
+{
+    (void)state;
+    rig *r = rig_new(false);
+    r->consume = false;
+    feed_frame(r, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, 1, 0);
+    feed_frame(r, TERN_YAMUX_DATA, 0, 1, 2000);
+    feed_zeros(r, 1000);
+    assert_int_equal(r->core.unread, 1000);
+    sent(r);
+    r->limits.memory = 1;
+    feed_zeros(r, 1000);
+    assert_int_equal(r->core.unread, 1000);
+    assert_false(r->streams[0].live);
+    assert_int_equal(r->counters.memory_streams, 1);
+    assert_sent(r, "000100080000000100001001");
+    feed_frame(r, TERN_YAMUX_PING, TERN_YAMUX_SYN, 0, 7); /* the session goes on */
+    assert_false(r->failed);
+    rig_free(r);
+}
+
 /* --- ends --- */
 
 static void halves_end_in_each_order(void **state)
@@ -956,6 +1005,8 @@ int main(void)
         cmocka_unit_test(window_comes_back_at_half),
         cmocka_unit_test(window_grows_with_the_delay),
         cmocka_unit_test(windows_stay_without_a_round_trip),
+        cmocka_unit_test(windows_shrink_under_pressure),
+        cmocka_unit_test(a_long_frame_ends_with_the_memory),
         cmocka_unit_test(halves_end_in_each_order),
         cmocka_unit_test(reset_inside_a_body),
         cmocka_unit_test(no_opens_after_goaway),

@@ -79,6 +79,9 @@ static void check_done(tcp_stream *c)
 static void flush(tern_deferred *d)
 {
     tcp_stream *c = TERN_CONTAINER(d, tcp_stream, flush);
+    if (c->net != NULL) {
+        tern_net_grew(c->net);
+    }
     if (c->t == NULL || c->blocked) {
         return;
     }
@@ -114,12 +117,16 @@ static void flush(tern_deferred *d)
 static void on_data(void *owner, uint8_t *data, size_t n)
 {
     tcp_stream *c = owner;
-    if (c->net != NULL) {
-        c->net->counters.bytes_in += n;
+    tern_net *net = c->net;
+    if (net != NULL) {
+        net->counters.bytes_in += n;
     }
     if (!tern_stream_deliver(&c->s, data, n) && c->t != NULL) {
         c->paused = true;
         tern_tcp_pause(c->t);
+    }
+    if (net != NULL) {
+        tern_net_grew(net);
     }
 }
 

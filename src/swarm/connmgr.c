@@ -12,8 +12,9 @@
     (10 * TERN_SEC) /* between trimmings, so that a crowd does not cause one each                  \
                      */
 
-/* Whoever holds no more than this is not what uses memory up. */
-enum { HELD_LITTLE = 256 << 10 };
+/* Whoever holds no more than this is not what uses memory up; where it is used up, many who hold a
+ * little are. */
+enum { HELD_LITTLE = 256 << 10, HELD_NOTHING = 4 << 10 };
 
 /* Codes of closes (libp2p specs, error codes). */
 enum { CLOSE_LIMIT = 0x1001, CLOSE_GARBAGE_COLLECTED = 0x1005 };
@@ -29,10 +30,13 @@ typedef struct known {
     tag tags[TERN_CONNMGR_TAGS_MAX];
 } known;
 
+static void on_over(tern_deferred *d);
+
 void tern_connmgr_init(tern_connmgr *m)
 {
     memset(m, 0, sizeof *m);
     tern_map_init(&m->peers);
+    tern_deferred_init(&m->over, on_over);
 }
 
 static void free_known(known *k)
@@ -49,6 +53,7 @@ void tern_connmgr_free(tern_connmgr *m)
     void *value;
     size_t it = 0, n;
     tern_timer_stop(&m->timer);
+    tern_deferred_cancel(&m->over);
     while (tern_map_next(&m->peers, &it, &key, &n, &value)) {
         free_known(value);
     }
@@ -248,10 +253,11 @@ void tern_connmgr_check(tern_swarm *swarm)
 
 /* ---- memory ---- */
 
-bool tern_connmgr_relieve(tern_swarm *swarm)
+/* Closes the connection that holds most, if that is more than `least`; returns how much, or 0. */
+static size_t close_heaviest(tern_swarm *swarm, size_t least)
 {
     tern_conn *heaviest = NULL;
-    size_t most = HELD_LITTLE;
+    size_t most = least;
     for (tern_list *l = swarm->conns.next; l != &swarm->conns; l = l->next) {
         tern_conn *conn = TERN_CONTAINER(l, tern_swarm_conn, link)->conn;
         size_t held = conn->ops->held != NULL && !conn->closing ? conn->ops->held(conn) : 0;
@@ -261,11 +267,42 @@ bool tern_connmgr_relieve(tern_swarm *swarm)
         }
     }
     if (heaviest == NULL) {
-        return false;
+        return 0;
     }
     swarm->net.counters.memory_conns++;
     TERN_LOG(TERN_LOG_DEBUG, "swarm", "memory is nearly used up: conn %llu, which holds %zu, ends",
              (unsigned long long)heaviest->facts.id, most);
     tern_conn_close(heaviest, CLOSE_LIMIT, "memory is nearly used up");
-    return true;
+    return most;
+}
+
+tern_pressure tern_connmgr_relieve(tern_swarm *swarm)
+{
+    const tern_limits *l = &swarm->net.limits;
+    tern_pressure pressure = tern_limits_pressure(l);
+    while (pressure >= TERN_PRESSURE_HIGH && close_heaviest(swarm, HELD_LITTLE) > 0) {
+        pressure = tern_limits_pressure(l);
+        if (pressure < TERN_PRESSURE_FULL) {
+            break; /* one is enough */
+        }
+    }
+    return pressure;
+}
+
+/* Some of what they held may be freed only later: no more are closed than must be. */
+static void on_over(tern_deferred *d)
+{
+    tern_connmgr *m = TERN_CONTAINER(d, tern_connmgr, over);
+    tern_swarm *swarm = TERN_CONTAINER(m, tern_swarm, connmgr);
+    uint64_t most = swarm->net.limits.memory, used = tern_mem_bytes();
+    uint64_t wanted = used > most ? used - most + most / 16 : 0;
+    while (wanted > 0 && tern_limits_pressure(&swarm->net.limits) == TERN_PRESSURE_OVER) {
+        size_t freed = close_heaviest(swarm, HELD_NOTHING);
+        wanted = freed > 0 && freed < wanted ? wanted - freed : 0;
+    }
+}
+
+void tern_connmgr_over(tern_net *net)
+{
+    tern_defer_late(net->loop, &tern_swarm_of(net)->connmgr.over);
 }

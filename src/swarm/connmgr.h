@@ -10,14 +10,15 @@
 #include <tern/peer_id.h>
 
 #include "base/map.h"
-#include "loop/loop.h"
+#include "core/net.h"
 
 enum { TERN_CONNMGR_TAGS_MAX = 32 }; /* of one peer, tags and protections */
 
 typedef struct tern_connmgr {
-    tern_map peers;   /* peer id -> what the owner says of it */
-    tern_timer timer; /* of the next trimming */
-    uint64_t trimmed; /* when the last one was; 0 = never */
+    tern_map peers;     /* peer id -> what the owner says of it */
+    tern_timer timer;   /* of the next trimming */
+    uint64_t trimmed;   /* when the last one was; 0 = never */
+    tern_deferred over; /* queued when more memory is used than allowed */
 } tern_connmgr;
 
 void tern_connmgr_init(tern_connmgr *m);
@@ -36,7 +37,10 @@ int64_t tern_connmgr_value(const tern_connmgr *m, const tern_peer_id *peer);
 struct tern_swarm;
 /* A connection has come: trims when it is time. */
 void tern_connmgr_check(struct tern_swarm *swarm);
-/* Closes the connection that holds most memory. False when none holds much. */
-bool tern_connmgr_relieve(struct tern_swarm *swarm);
+/* Something new has come. When memory is short the connection that holds most is closed, and more
+ * of them, if they hold much, until something new has place. Returns what the pressure is then. */
+tern_pressure tern_connmgr_relieve(struct tern_swarm *swarm);
+/* tern_net_ops.relieve: closes those that hold most, as many as must be, at the end of the turn. */
+void tern_connmgr_over(tern_net *net);
 
 #endif

@@ -147,11 +147,7 @@ void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
     tern_net *net = &c->swarm->net;
     net->counters.streams_in++;
     c->used = tern_loop_now(net->loop);
-    tern_pressure pressure = tern_limits_pressure(&net->limits);
-    if (pressure >= TERN_PRESSURE_HIGH) {
-        tern_connmgr_relieve(c->swarm);
-    }
-    if (pressure >= TERN_PRESSURE_FULL) {
+    if (tern_connmgr_relieve(c->swarm) >= TERN_PRESSURE_FULL) {
         net->counters.memory_streams++;
         refuse(s, RESET_LIMIT);
         return;

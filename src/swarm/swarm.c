@@ -32,6 +32,7 @@ static const tern_net_ops net_ops = {
     .identified = identified,
     .remember = tern_swarm_remember,
     .recall = tern_swarm_recall,
+    .relieve = tern_connmgr_over,
 };
 
 int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, const char *agent,
@@ -219,11 +220,7 @@ static int check_limits(tern_swarm *swarm, const tern_conn *conn, const tern_swa
         return tern_fail(reterr, TERN_E_GATED, "swarm",
                          "this peer or its address is denied by our lists");
     }
-    tern_pressure pressure = tern_limits_pressure(l);
-    if (pressure >= TERN_PRESSURE_HIGH) {
-        tern_connmgr_relieve(swarm);
-    }
-    if (pressure >= TERN_PRESSURE_FULL) {
+    if (tern_connmgr_relieve(swarm) >= TERN_PRESSURE_FULL) {
         swarm->net.counters.memory_refusals++;
         return tern_fail(reterr, TERN_E_LIMIT, "swarm", "memory is nearly used up");
     }

@@ -17,7 +17,7 @@
 #include "loop/sim.h"
 #include "loop/tcp.h"
 
-enum { SIM_NODES_MAX = 32, SIM_NODE_PORT = 4001, SIM_REPORTS_MAX = 16 };
+enum { SIM_NODES_MAX = 64, SIM_NODE_PORT = 4001, SIM_REPORTS_MAX = 16 };
 
 typedef struct sim_nodes sim_nodes;
 
