@@ -102,6 +102,8 @@ typedef struct tern_options {
         tls_self_signed; /* a certificate for Secure WebSocket made here, which no browser trusts */
     bool tls_trust_any; /* takes any certificate of a Secure WebSocket's server: the peer proves its
                            id inside all the same, but the name of the server is not proven */
+    bool tcp_fast_open; /* TCP Fast Open (RFC 7413): a dial to an address that gave a cookie before
+                           saves a round trip; where system or path do not have it all is as ever */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -39,7 +39,7 @@ typedef struct app_options {
         max_pending_per_ip, max_streams, max_sockets, low_water, high_water;
     int verbose;
     bool json, help, page, metrics, metrics_public, perf;
-    bool per_ip_given;
+    bool per_ip_given, tcp_fast_open;
     uint8_t psk_key[TERN_PSK]; /* what the file of --psk holds; wiped by app_options_free */
     char *config_text;         /* what the strings of a config file point into */
     int line;                  /* of the config file, while it is read */

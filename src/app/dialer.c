@@ -17,6 +17,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->tls_key = o->tls_key;
     ret->tls_ca = o->tls_ca;
     ret->psk = o->psk != NULL ? o->psk_key : NULL;
+    ret->tcp_fast_open = o->tcp_fast_open;
     ret->key = key;
     ret->data = app_data(o);
     ret->events = events;

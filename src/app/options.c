@@ -86,6 +86,8 @@ static const option options[] = {
     {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
     {"--security", STRING, FIELD(security), "noise|tls", "run " DIALS, "offers only this security"},
     {"--muxer", STRING, FIELD(muxer), "yamux|mplex", "run " DIALS, "offers only this muxer"},
+    {"--tcp-fast-open", FLAG, FIELD(tcp_fast_open), NULL, "run " DIALS,
+     "the second connection to an address takes a round trip less (RFC 7413)"},
     {"--tls-cert", STRING, FIELD(tls_cert), "FILE", "run",
      "the certificate chain for Secure WebSocket and HTTPS, PEM; read again when it changes"},
     {"--tls-key", STRING, FIELD(tls_key), "FILE", "run", "its private key, PEM"},

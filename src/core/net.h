@@ -137,6 +137,7 @@ struct tern_net {
     struct tern_udp_ports *udp_ports; /* the shared UDP ports: loop/udp_port */
     struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
                              frees it */
+    bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes), the host's; NULL = none */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;
      * the callee takes the stream and answers. NULL answers 404. */

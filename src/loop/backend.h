@@ -44,14 +44,14 @@ typedef struct tern_loop_ops {
     size_t (*addresses)(tern_loop *loop, tern_endpoint *out, size_t cap);
     void (*free)(tern_loop *loop);
 
-    int (*tcp_dial)(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
+    int (*tcp_dial)(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from, bool fast,
                     tern_tcp **ret);
     ssize_t (*tcp_write)(tern_tcp *t, const tern_span *v, unsigned n);
     void (*tcp_read)(tern_tcp *t);
     void (*tcp_pause)(tern_tcp *t);
     void (*tcp_shutdown)(tern_tcp *t);
     void (*tcp_close)(tern_tcp *t, bool abort);
-    int (*tcp_listen)(tern_loop *loop, const tern_endpoint *at, tern_tcp_listener **ret);
+    int (*tcp_listen)(tern_loop *loop, const tern_endpoint *at, bool fast, tern_tcp_listener **ret);
     void (*tcp_listener_close)(tern_tcp_listener *l);
 
     int (*udp_bind)(tern_loop *loop, const tern_endpoint *at, tern_udp **ret);
@@ -75,6 +75,7 @@ struct tern_tcp {
     const tern_tcp_events *events; /* NULL until an accepted socket has an owner */
     void *owner;
     tern_endpoint local, remote;
+    bool opening; /* a fast dial that was told connected; the peer has not been heard yet */
 };
 
 struct tern_tcp_listener {

@@ -14,6 +14,11 @@
  * at the same time become one connection. There is no congestion control, no Nagle and no
  * TIME_WAIT: a port is free again when both FINs have left.
  *
+ * Fast Open: a dial that asks for it gets a cookie with the SYN-ACK of a listener that gives them.
+ * With one for that address the next says connected at once; its first write leaves with the SYN
+ * and is given to an accepted socket at once. A SYN that is repeated carries no data. The cookie
+ * names the host, so another one at the same address does not take it.
+ *
  * A closed socket lives on without an owner until its queue and FIN have left. Closing with unread
  * bytes, or bytes arriving after a close, answer with a RST, as Linux does. */
 #include <string.h>
@@ -116,7 +121,7 @@ void tern_sim_tcp_fail(struct sim_tcp *t, int code)
     detach(t);
     t->state = SIM_TCP_DEAD;
     t->error = code;
-    if (dialling) {
+    if (dialling && !t->base.opening) {
         t->base.events->on_connected(t->base.owner, code);
     } else {
         tern_sim_tcp_wake_reader(t);
@@ -178,6 +183,8 @@ bool tern_sim_tcp_send(struct sim_tcp *t, enum sim_kind kind)
     p->dst_id = kind == SIM_SYN ? 0 : t->peer_id;
     p->received = t->received;
     p->consumed = t->consumed;
+    p->fast = t->fast;
+    p->cookie = kind == SIM_SYNACK && t->fast ? t->host->id : 0;
     bool handshake = kind == SIM_SYN || kind == SIM_SYNACK;
     bool plain_ack = kind == SIM_ACK && t->greeted;
     tern_sim_send_segment(p, &path, handshake || plain_ack ? NULL : &t->order);
@@ -239,6 +246,13 @@ void tern_sim_tcp_output(struct sim_tcp *t)
 
 /* --- dialling and listening --- */
 
+uint32_t tern_sim_cookie(const struct sim_host *host, const tern_endpoint *to)
+{
+    uint8_t key[SIM_ENDPOINT_KEY];
+    tern_sim_key(key, to);
+    return (uint32_t)(uintptr_t)tern_map_get(&host->cookies, key, SIM_IP_KEY);
+}
+
 /* A local endpoint for a dial: the wanted one, or any port when the 4-tuple is in use. */
 static int choose_local(struct sim_host *host, const tern_endpoint *to, const tern_endpoint *from,
                         tern_endpoint *ret)
@@ -265,8 +279,14 @@ static int choose_local(struct sim_host *host, const tern_endpoint *to, const te
     return TERN_E_LIMIT;
 }
 
+static void on_opening(tern_timer *timer)
+{
+    struct sim_tcp *t = TERN_CONTAINER(timer, struct sim_tcp, deliver);
+    t->base.events->on_connected(t->base.owner, 0);
+}
+
 int tern_sim_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
-                      tern_tcp **ret)
+                      bool fast, tern_tcp **ret)
 {
     struct sim_host *host = tern_sim_host_of(loop);
     tern_endpoint local;
@@ -279,15 +299,22 @@ int tern_sim_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpo
         return TERN_E_NOMEM;
     }
     uint64_t now = loop->sched->now;
-    tern_sim_tcp_send(t, SIM_SYN);
-    tern_timer_start(loop, &t->send, now + SIM_SYN_RTO, on_send);
-    t->tries = 1;
+    t->fast = fast;
+    if (fast && tern_sim_cookie(host, to) != 0) {
+        t->base.opening = t->syn_held = true;
+        tern_timer_start(loop, &t->deliver, now, on_opening);
+    } else {
+        tern_sim_tcp_send(t, SIM_SYN);
+        tern_timer_start(loop, &t->send, now + SIM_SYN_RTO, on_send);
+        t->tries = 1;
+    }
     tern_timer_start(loop, &t->give_up, now + SIM_CONNECT_MAX, tern_sim_tcp_on_give_up);
     *ret = &t->base;
     return 0;
 }
 
-int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, tern_tcp_listener **ret)
+int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, bool fast,
+                        tern_tcp_listener **ret)
 {
     struct sim_host *host = tern_sim_host_of(loop);
     struct sim_listener *l = tern_calloc(1, sizeof *l);
@@ -296,6 +323,7 @@ int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, tern_tcp_liste
     }
     l->base = (tern_tcp_listener){.loop = loop, .local = *at};
     l->host = host;
+    l->fast = fast;
     int rc = tern_sim_bind(host, &host->listeners, &l->base.local, l);
     if (rc < 0) {
         tern_free(l);
@@ -359,6 +387,35 @@ static size_t enqueue_spans(struct sim_tcp *t, const tern_span *v, size_t want, 
     return taken;
 }
 
+/* The SYN, with a copy of what one segment holds. The rest stays until the handshake is done, and
+ * this too, in case the peer takes no data with a SYN. */
+static void send_syn_data(struct sim_tcp *t)
+{
+    uint64_t now = t->base.loop->sched->now;
+    const struct sim_packet *first = TERN_CONTAINER(t->tx.next, struct sim_packet, link);
+    size_t n = first->len < SIM_MSS ? first->len : SIM_MSS;
+    struct sim_path path;
+    t->syn_held = false;
+    t->syn_len = n;
+    enum sim_way way = tern_sim_path(t->host, &t->base.remote, &path);
+    if (way == SIM_WAY_OPEN && path.link->no_syn_data) {
+        t->host->sim->stats.lost++;
+    } else if (way == SIM_WAY_OPEN) {
+        struct sim_packet *p =
+            tern_sim_packet(t->host, SIM_SYN, &t->base.local, &t->base.remote, n);
+        if (p != NULL) {
+            p->src_id = t->id;
+            p->fast = true;
+            p->cookie = tern_sim_cookie(t->host, &t->base.remote);
+            p->len = n;
+            memcpy(p->data, first->data, n);
+            tern_sim_send_segment(p, &path, NULL);
+        }
+    }
+    tern_timer_start(t->base.loop, &t->send, now + SIM_SYN_RTO, on_send);
+    t->tries = 1;
+}
+
 ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n)
 {
     struct sim_tcp *t = tcp_of(base);
@@ -366,7 +423,8 @@ ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n)
     if (t->state == SIM_TCP_DEAD) {
         return TERN_E_RESET;
     }
-    if (t->state != SIM_TCP_OPEN || t->fin_wanted) {
+    bool opening = t->state == SIM_TCP_SYN_SENT && base->opening;
+    if ((t->state != SIM_TCP_OPEN && !opening) || t->fin_wanted) {
         return TERN_E_STATE;
     }
     struct sim_path path;
@@ -383,11 +441,14 @@ ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n)
         return TERN_E_NOMEM; /* nothing on the way would bring on_writable */
     }
     t->want_room = taken < total;
-    if (taken > 0 && t->written == t->received_by) {
+    if (taken > 0 && t->written == t->received_by && !opening) {
         t->progress = now;
         tern_timer_start(base->loop, &t->give_up, now + SIM_GIVE_UP, tern_sim_tcp_on_give_up);
     }
     t->written += taken;
+    if (t->syn_held && taken > 0) {
+        send_syn_data(t);
+    }
     tern_sim_tcp_output(t);
     return (ssize_t)taken;
 }
@@ -407,7 +468,7 @@ void tern_sim_tcp_pause(tern_tcp *base)
 void tern_sim_tcp_shutdown(tern_tcp *base)
 {
     struct sim_tcp *t = tcp_of(base);
-    if (t->state == SIM_TCP_OPEN && !t->fin_wanted) {
+    if ((t->state == SIM_TCP_OPEN || base->opening) && !t->fin_wanted) {
         t->fin_wanted = true;
         tern_sim_tcp_output(t);
     }

@@ -159,29 +159,51 @@ static void refuse(struct sim_host *host, const struct sim_packet *p)
     }
 }
 
-static void on_syn(struct sim_host *host, struct sim_tcp *t, const struct sim_packet *p)
+/* A SYN with data from one who has our cookie: open already. True when p was kept. */
+static bool open_fast(struct sim_listener *l, struct sim_tcp *t, struct sim_packet *p)
+{
+    bool welcome = l->fast && p->cookie == t->host->id && p->len > 0;
+    if (welcome) {
+        t->state = SIM_TCP_OPEN;
+        t->received = p->len;
+        tern_list_remove(&p->link);
+        tern_list_push(&t->rx, &p->link);
+        arm_deliver(t);
+    }
+    tern_sim_tcp_send(t, SIM_SYNACK);
+    if (welcome) {
+        l->base.on_accept(l->base.owner, &t->base);
+    } else {
+        tern_timer_start(t->base.loop, &t->give_up, t->base.loop->sched->now + SIM_CONNECT_MAX,
+                         tern_sim_tcp_on_give_up);
+    }
+    return welcome;
+}
+
+/* True when p was kept. */
+static bool on_syn(struct sim_host *host, struct sim_tcp *t, struct sim_packet *p)
 {
     if (t != NULL && (t->peer_id == p->src_id || t->state == SIM_TCP_SYN_SENT)) {
         t->peer_id = p->src_id; /* a SYN repeated, or both dial at once */
         tern_sim_tcp_send(t, SIM_SYNACK);
-        return;
+        return false;
     }
     if (t != NULL) {
         tern_sim_tcp_fail(t, TERN_E_RESET); /* the peer has forgotten that connection */
     }
-    if (tern_sim_bound(&host->listeners, &p->dst) == NULL) {
+    struct sim_listener *l = tern_sim_bound(&host->listeners, &p->dst);
+    if (l == NULL) {
         refuse(host, p);
-        return;
+        return false;
     }
     t = tern_sim_tcp_new(host, SIM_TCP_SYN_RCVD, &p->dst, &p->src);
     if (t == NULL) {
-        return; /* the dialler repeats its SYN */
+        return false; /* the dialler repeats its SYN */
     }
     t->peer_id = p->src_id;
     t->greeted = true;
-    tern_timer_start(&host->loop, &t->give_up, host->loop.sched->now + SIM_CONNECT_MAX,
-                     tern_sim_tcp_on_give_up);
-    tern_sim_tcp_send(t, SIM_SYNACK);
+    t->fast = l->fast && p->fast;
+    return open_fast(l, t, p);
 }
 
 /* The dialler's side is open. */
@@ -192,8 +214,48 @@ static void connected(struct sim_tcp *t)
     tern_timer_stop(&t->give_up);
     t->tries = 0;
     t->ack_due = true;
+    if (!t->base.opening) {
+        tern_sim_tcp_output(t);
+        t->base.events->on_connected(t->base.owner, 0);
+        return;
+    }
+    t->base.opening = false; /* its owner believes so for a round trip */
+    if (t->written > t->received_by) {
+        t->progress = t->base.loop->sched->now;
+        tern_timer_start(t->base.loop, &t->give_up, t->progress + SIM_GIVE_UP,
+                         tern_sim_tcp_on_give_up);
+    }
     tern_sim_tcp_output(t);
-    t->base.events->on_connected(t->base.owner, 0);
+}
+
+/* The peer has what went with the SYN. */
+static void syn_data_arrived(struct sim_tcp *t)
+{
+    struct sim_packet *p = TERN_CONTAINER(t->tx.next, struct sim_packet, link);
+    t->received_by += t->syn_len;
+    p->len -= t->syn_len;
+    memmove(p->data, p->data + t->syn_len, p->len);
+    if (p->len == 0) {
+        tern_sim_packet_free(p);
+    }
+    t->syn_len = 0;
+}
+
+static void on_synack(struct sim_tcp *t, const struct sim_packet *p)
+{
+    uint8_t key[SIM_ENDPOINT_KEY];
+    if (t->state != SIM_TCP_SYN_SENT) {
+        return;
+    }
+    if (t->fast && p->fast) { /* short of memory it is only not kept */
+        tern_sim_key(key, &p->src);
+        tern_map_set(&t->host->cookies, key, SIM_IP_KEY, (void *)(uintptr_t)p->cookie);
+    }
+    if (t->syn_len > 0 && p->received > 0) {
+        syn_data_arrived(t);
+    }
+    t->peer_id = p->src_id;
+    connected(t);
 }
 
 /* The listener's side is open. */
@@ -277,15 +339,18 @@ void tern_sim_tcp_arrive(struct sim_host *host, struct sim_packet *p)
         tern_sim_packet_free(p);
         return;
     }
+    bool answers = p->kind == SIM_DATA || p->kind == SIM_ACK || p->kind == SIM_FIN;
+    if (answers && t->state == SIM_TCP_SYN_SENT && t->syn_len > 0 && t->peer_id == 0) {
+        t->peer_id = p->src_id; /* its SYN-ACK was lost: this could not be sent without our data */
+        syn_data_arrived(t);
+        connected(t);
+    }
     switch (p->kind) {
     case SIM_SYN:
-        on_syn(host, t, p);
+        kept = on_syn(host, t, p);
         break;
     case SIM_SYNACK:
-        if (t->state == SIM_TCP_SYN_SENT) {
-            t->peer_id = p->src_id;
-            connected(t);
-        }
+        on_synack(t, p);
         break;
     case SIM_ACK:
         on_ack(t, p);

@@ -94,6 +94,7 @@ struct sim_host {
     tern_map listeners; /* local endpoint -> struct sim_listener */
     tern_map udps;      /* local endpoint -> struct sim_udp */
     tern_list tcps;     /* every struct sim_tcp, the dead ones too */
+    tern_map cookies;   /* ip -> id of the host that gave one, for TCP Fast Open */
     tern_list calls;    /* posted, not yet run */
     tern_sched grave;   /* what a crashed host's timers and calls are queued in; never run */
 };
@@ -134,7 +135,9 @@ struct sim_packet {
     enum sim_kind kind;
     uint8_t ecn;
     uint64_t src_id, dst_id;     /* TCP: which sockets are meant, as sequence numbers tell */
-    uint64_t received, consumed; /* SIM_ACK: bytes that arrived, bytes that were read */
+    uint64_t received, consumed; /* SIM_ACK, SIM_SYNACK: bytes that arrived, that were read */
+    bool fast;                   /* a handshake's: asks for a cookie or has it; gives one */
+    uint32_t cookie;             /* a SYN's or SYN-ACK's; 0 = none */
     size_t len, cap;
     size_t at; /* of data: what was read already */
     uint8_t data[];
@@ -199,8 +202,11 @@ struct sim_tcp {
     bool fin_in, end_told;    /* the peer's FIN came; on_end ran */
     bool reset_in;            /* the peer's RST came behind bytes that are still to be read */
     bool ack_due;
-    bool greeted;  /* the handshake's ACK has left (dialler's side) */
-    bool in_event; /* inside a call of the owner's: free later */
+    bool greeted;   /* the handshake's ACK has left (dialler's side) */
+    bool in_event;  /* inside a call of the owner's: free later */
+    bool fast;      /* a dial that asks for Fast Open */
+    bool syn_held;  /* ... whose SYN waits for the first bytes */
+    size_t syn_len; /* bytes that went with the SYN; they stay in tx until the peer has them */
 
     tern_list tx;         /* packets not yet handed to the link */
     uint64_t written;     /* bytes taken from the owner so far */
@@ -222,6 +228,7 @@ struct sim_tcp {
 struct sim_listener {
     tern_tcp_listener base; /* first */
     struct sim_host *host;
+    bool fast;
 };
 
 /* NULL on memory. Is in host->conns from here on. */
@@ -234,6 +241,8 @@ void tern_sim_tcp_free(struct sim_tcp *t);
 void tern_sim_tcp_output(struct sim_tcp *t);
 /* Sends a packet without data; false if it could not leave. */
 bool tern_sim_tcp_send(struct sim_tcp *t, enum sim_kind kind);
+/* The cookie for Fast Open of whoever has that address; 0 = none. */
+uint32_t tern_sim_cookie(const struct sim_host *host, const tern_endpoint *to);
 /* Ends it with an error, tells the owner; frees it when nobody owns it. */
 void tern_sim_tcp_fail(struct sim_tcp *t, int code);
 /* Arms `deliver` if there is something for the owner. */
@@ -241,13 +250,14 @@ void tern_sim_tcp_wake_reader(struct sim_tcp *t);
 void tern_sim_tcp_on_give_up(tern_timer *timer);
 
 int tern_sim_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
-                      tern_tcp **ret);
+                      bool fast, tern_tcp **ret);
 ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n);
 void tern_sim_tcp_read(tern_tcp *base);
 void tern_sim_tcp_pause(tern_tcp *base);
 void tern_sim_tcp_shutdown(tern_tcp *base);
 void tern_sim_tcp_close(tern_tcp *base, bool abort);
-int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, tern_tcp_listener **ret);
+int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, bool fast,
+                        tern_tcp_listener **ret);
 void tern_sim_tcp_listener_close(tern_tcp_listener *base);
 
 /* --- UDP and names (sim_udp.c, sim_dns.c) --- */

@@ -5,8 +5,8 @@
 
 #include "loop/backend.h"
 
-int tern_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
-                  const tern_tcp_events *events, void *owner, tern_tcp **ret)
+static int dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from, bool fast,
+                const tern_tcp_events *events, void *owner, tern_tcp **ret)
 {
     if ((to->family != 4 && to->family != 6) || to->port == 0) {
         return TERN_E_UNREACHABLE;
@@ -15,13 +15,30 @@ int tern_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint 
         from = NULL;
     }
     tern_tcp *t = NULL;
-    int rc = loop->ops->tcp_dial(loop, to, from, &t);
+    int rc = loop->ops->tcp_dial(loop, to, from, fast, &t);
     if (rc < 0) {
         return rc;
     }
     tern_tcp_set_owner(t, events, owner);
     *ret = t;
     return 0;
+}
+
+int tern_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
+                  const tern_tcp_events *events, void *owner, tern_tcp **ret)
+{
+    return dial(loop, to, from, false, events, owner, ret);
+}
+
+int tern_tcp_dial_fast(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
+                       const tern_tcp_events *events, void *owner, tern_tcp **ret)
+{
+    return dial(loop, to, from, true, events, owner, ret);
+}
+
+bool tern_tcp_opening(const tern_tcp *t)
+{
+    return t->opening;
 }
 
 void tern_tcp_set_owner(tern_tcp *t, const tern_tcp_events *events, void *owner)
@@ -67,15 +84,15 @@ void tern_tcp_remote(const tern_tcp *t, tern_endpoint *ret)
     *ret = t->remote;
 }
 
-int tern_tcp_listen(tern_loop *loop, const tern_endpoint *at,
-                    void (*on_accept)(void *owner, tern_tcp *t), void *owner,
-                    tern_tcp_listener **ret)
+static int listen_at(tern_loop *loop, const tern_endpoint *at, bool fast,
+                     void (*on_accept)(void *owner, tern_tcp *t), void *owner,
+                     tern_tcp_listener **ret)
 {
     if (at->family != 4 && at->family != 6) {
         return TERN_E_INVALID;
     }
     tern_tcp_listener *l = NULL;
-    int rc = loop->ops->tcp_listen(loop, at, &l);
+    int rc = loop->ops->tcp_listen(loop, at, fast, &l);
     if (rc < 0) {
         return rc;
     }
@@ -83,6 +100,20 @@ int tern_tcp_listen(tern_loop *loop, const tern_endpoint *at,
     l->owner = owner;
     *ret = l;
     return 0;
+}
+
+int tern_tcp_listen(tern_loop *loop, const tern_endpoint *at,
+                    void (*on_accept)(void *owner, tern_tcp *t), void *owner,
+                    tern_tcp_listener **ret)
+{
+    return listen_at(loop, at, false, on_accept, owner, ret);
+}
+
+int tern_tcp_listen_fast(tern_loop *loop, const tern_endpoint *at,
+                         void (*on_accept)(void *owner, tern_tcp *t), void *owner,
+                         tern_tcp_listener **ret)
+{
+    return listen_at(loop, at, true, on_accept, owner, ret);
 }
 
 void tern_tcp_listener_local(const tern_tcp_listener *l, tern_endpoint *ret)

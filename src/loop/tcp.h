@@ -29,6 +29,15 @@ typedef struct tern_tcp_events {
 int tern_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
                   const tern_tcp_events *events, void *owner, tern_tcp **ret);
 
+/* The same with TCP Fast Open (RFC 7413), where the system has it and the peer gave a cookie
+ * before: on_connected comes at once and means only that bytes may be written; the first of them
+ * travel with the SYN, and may arrive twice, so they must be harmless when repeated.
+ * tern_tcp_opening is true until the peer is heard; what would have been a failure of on_connected
+ * then comes as an on_error with the same code. In all other cases it is an ordinary dial. */
+int tern_tcp_dial_fast(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
+                       const tern_tcp_events *events, void *owner, tern_tcp **ret);
+bool tern_tcp_opening(const tern_tcp *t);
+
 /* For an accepted socket: who owns it from now on. Reading is paused until tern_tcp_read. */
 void tern_tcp_set_owner(tern_tcp *t, const tern_tcp_events *events, void *owner);
 
@@ -51,6 +60,11 @@ void tern_tcp_remote(const tern_tcp *t, tern_endpoint *ret);
 int tern_tcp_listen(tern_loop *loop, const tern_endpoint *at,
                     void (*on_accept)(void *owner, tern_tcp *t), void *owner,
                     tern_tcp_listener **ret);
+/* The same; whoever asks gets a cookie, and what comes with the SYN of one who has it is given to
+ * an accepted socket at once. */
+int tern_tcp_listen_fast(tern_loop *loop, const tern_endpoint *at,
+                         void (*on_accept)(void *owner, tern_tcp *t), void *owner,
+                         tern_tcp_listener **ret);
 void tern_tcp_listener_local(const tern_tcp_listener *l, tern_endpoint *ret);
 void tern_tcp_listener_close(tern_tcp_listener *l);
 

@@ -74,7 +74,7 @@ void tern_uv_release(tern_uv *u);
 uint8_t *tern_uv_buffer(tern_uv *u);
 
 /* The operations, a file each. */
-int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
+int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from, bool fast,
                      tern_tcp **ret);
 ssize_t tern_uv_tcp_write(tern_tcp *t, const tern_span *v, unsigned n);
 void tern_uv_tcp_read(tern_tcp *t);
@@ -85,7 +85,8 @@ void tern_uv_tcp_close(tern_tcp *t, bool abort);
 tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *remote);
 /* The options of every connection; an accepted one has those of its listening socket. */
 void tern_uv_tcp_tune(int fd);
-int tern_uv_tcp_listen(tern_loop *loop, const tern_endpoint *at, tern_tcp_listener **ret);
+int tern_uv_tcp_listen(tern_loop *loop, const tern_endpoint *at, bool fast,
+                       tern_tcp_listener **ret);
 void tern_uv_tcp_listener_close(tern_tcp_listener *l);
 
 int tern_uv_udp_bind(tern_loop *loop, const tern_endpoint *at, tern_udp **ret);

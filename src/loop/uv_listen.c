@@ -16,6 +16,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <tern/error.h>
@@ -26,6 +28,8 @@
 enum {
     BACKLOG = 1024,
     ACCEPTS_A_TURN = 64,
+    FAST_WAITING =
+        256, /* fast openers whose handshake is not done; the others' data waits for it */
 };
 
 /* How long a listener rests when the system lacks memory for the next connection. */
@@ -141,7 +145,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* --- opening --- */
 
-static int open_listening(const tern_endpoint *at, bool share)
+static int open_listening(const tern_endpoint *at, bool share, bool fast)
 {
     int fd = tern_socket_open(at, SOCK_STREAM);
     if (fd < 0) {
@@ -162,20 +166,27 @@ static int open_listening(const tern_endpoint *at, bool share)
         close(fd);
         return tern_socket_code(-rc);
     }
+#ifdef TCP_FASTOPEN
+    if (fast) {
+        tern_socket_set(fd, IPPROTO_TCP, TCP_FASTOPEN, FAST_WAITING);
+    }
+#else
+    (void)fast;
+#endif
     return fd;
 }
 
-int tern_uv_tcp_listen(tern_loop *loop, const tern_endpoint *at, tern_tcp_listener **ret)
+int tern_uv_tcp_listen(tern_loop *loop, const tern_endpoint *at, bool fast, tern_tcp_listener **ret)
 {
     tern_uv *u = tern_uv_of(loop);
     if (at->port != 0) {
-        int probe = open_listening(at, false);
+        int probe = open_listening(at, false, false);
         if (probe < 0) {
             return probe;
         }
         close(probe);
     }
-    int fd = open_listening(at, true);
+    int fd = open_listening(at, true, fast);
     if (fd < 0) {
         return fd;
     }

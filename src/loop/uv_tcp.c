@@ -4,6 +4,10 @@
  * reads into a buffer allocated per event, and cannot dial from a port that it also listens on,
  * which hole punching depends on.
  *
+ * TCP Fast Open: with a cookie at hand the system lets connect succeed and poll say writable before
+ * anything was sent; the first write is the SYN. Without one, or where net.ipv4.tcp_fastopen says
+ * no, all is as ever. A path that drops such SYNs costs the retransmission without data, a second.
+ *
  * Interest follows need: reading is dropped only when an event finds the socket paused, so pausing
  * and reading again within a turn costs no system call; writability is watched only after a short
  * write. Events come from on_poll or a deferred call, never from inside a call. An owner may do
@@ -131,6 +135,7 @@ static void read_some(uv_tcp_socket *t)
     for (int i = 0; i < READS_A_TURN; i++) {
         ssize_t n = recv(t->fd, buffer, TERN_UV_BUFFER, 0);
         if (n > 0) {
+            t->base.opening = false;
             t->base.events->on_data(t->base.owner, buffer, (size_t)n);
             /* Less than asked for means that nothing more is there now. */
             if (t->closed || t->broken || !t->reading || n < TERN_UV_BUFFER) {
@@ -166,6 +171,7 @@ static void handle(uv_tcp_socket *t, int events, bool error)
     }
     if ((events & UV_WRITABLE) && t->full && !t->closed && !t->broken) {
         t->full = false;
+        t->base.opening = false; /* it is connected, else it would take none */
         t->base.events->on_writable(t->base.owner);
     }
 }
@@ -249,12 +255,20 @@ tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *rem
 /* A socket on its way to `to`, bound to `from` if that is wanted and can be had. Returns the
  * descriptor with *ret_error 0 or EINPROGRESS or why connect failed, or a code when there is no
  * socket. */
-static int start_connect(const tern_endpoint *to, const tern_endpoint *from, int *ret_error)
+static int start_connect(const tern_endpoint *to, const tern_endpoint *from, bool fast,
+                         int *ret_error)
 {
     int fd = tern_socket_open(to, SOCK_STREAM);
     if (fd < 0) {
         return fd;
     }
+#ifdef TCP_FASTOPEN_CONNECT
+    if (fast) {
+        tern_socket_set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+    }
+#else
+    (void)fast;
+#endif
     if (from != NULL) {
         tern_socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 #ifdef SO_REUSEPORT
@@ -262,7 +276,7 @@ static int start_connect(const tern_endpoint *to, const tern_endpoint *from, int
 #endif
         if (tern_socket_bind(fd, from) < 0) {
             close(fd);
-            return start_connect(to, NULL, ret_error);
+            return start_connect(to, NULL, fast, ret_error);
         }
     }
     struct sockaddr_storage address;
@@ -273,17 +287,30 @@ static int start_connect(const tern_endpoint *to, const tern_endpoint *from, int
     if (from != NULL && error != 0 && error != EINPROGRESS && error != EINTR &&
         error != ECONNREFUSED) {
         close(fd);
-        return start_connect(to, NULL, ret_error);
+        return start_connect(to, NULL, fast, ret_error);
     }
     *ret_error = error == EINTR ? EINPROGRESS : error;
     return fd;
 }
 
-int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from,
+/* Whether connect succeeded without having sent anything. */
+static bool not_sent(int fd)
+{
+#ifdef TCP_FASTOPEN_CONNECT
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 && info.tcpi_state == TCP_SYN_SENT;
+#else
+    (void)fd;
+    return false;
+#endif
+}
+
+int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from, bool fast,
                      tern_tcp **ret)
 {
     int error;
-    int fd = start_connect(to, from, &error);
+    int fd = start_connect(to, from, fast, &error);
     if (fd < 0) {
         return fd;
     }
@@ -300,6 +327,7 @@ int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoi
     }
     tern_uv_tcp_tune(fd);
     t->connecting = true;
+    t->base.opening = fast && error == 0 && not_sent(fd);
     if (code != 0) {
         t->code = code;
         tern_defer(loop, &t->failed);
@@ -331,8 +359,8 @@ static ssize_t send_spans(int fd, const tern_span *v, unsigned n, size_t *ret_of
         if (sent >= 0) {
             return sent;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
-            return 0;
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == EINPROGRESS) {
+            return 0; /* EINPROGRESS: the SYN left, but without our bytes */
         }
         if (errno != EINTR) {
             return -errno;

@@ -48,6 +48,27 @@ static void fail(tcp_stream *c, int code, const char *what)
     tern_stream_finish(&c->s, &why);
 }
 
+static int not_connected(const tern_endpoint *to, int code, const char *what, tern_error *ret)
+{
+    char text[TERN_ENDPOINT_TEXT];
+    return tern_fail(ret, code, "tcp", "%s: %s", tern_endpoint_text(text, to), what);
+}
+
+/* A stream that was given before the peer answered fails as its dial would have. */
+static void broke(tcp_stream *c, int code, const char *what)
+{
+    if (!tern_tcp_opening(c->t)) {
+        fail(c, code, what);
+        return;
+    }
+    tern_error why;
+    tern_endpoint remote;
+    tern_tcp_remote(c->t, &remote);
+    not_connected(&remote, code, tern_code_text(code), &why);
+    close_socket(c, true);
+    tern_stream_finish(&c->s, &why);
+}
+
 static void on_stalled(tern_timer *timer)
 {
     tcp_stream *c = TERN_CONTAINER(timer, tcp_stream, timer);
@@ -90,7 +111,7 @@ static void flush(tern_deferred *d)
         tern_span span = {tern_buf_data(&c->out), queued};
         ssize_t n = tern_tcp_write(c->t, &span, 1);
         if (n < 0) {
-            fail(c, (int)n, "the connection broke while writing");
+            broke(c, (int)n, "the connection broke while writing");
             return;
         }
         tern_buf_consume(&c->out, (size_t)n);
@@ -147,7 +168,7 @@ static void on_writable(void *owner)
 static void on_error(void *owner, int code)
 {
     tcp_stream *c = owner;
-    fail(c, code, "the connection broke");
+    broke(c, code, "the connection broke");
 }
 
 static const tern_tcp_events socket_events = {
@@ -320,8 +341,7 @@ static void dial_cancel(tern_op *op)
 static void dial_failed(tern_tcp_dial_op *d, int code, const char *what)
 {
     tern_error why;
-    char text[TERN_ENDPOINT_TEXT];
-    tern_fail(&why, code, "tcp", "%s: %s", tern_endpoint_text(text, &d->to), what);
+    not_connected(&d->to, code, what, &why);
     dial_cancel(&d->op);
     tern_op_finish(&d->op, &why);
 }
@@ -356,12 +376,11 @@ int tern_tcp_stream_dial(tern_tcp_dial_op *d, tern_error *reterr)
 {
     d->stream = NULL;
     d->socket = NULL;
-    int code = tern_tcp_dial(d->op.loop, &d->to, d->from.family != 0 ? &d->from : NULL,
-                             &dial_events, d, &d->socket);
+    const tern_endpoint *from = d->from.family != 0 ? &d->from : NULL;
+    int code = d->fast ? tern_tcp_dial_fast(d->op.loop, &d->to, from, &dial_events, d, &d->socket)
+                       : tern_tcp_dial(d->op.loop, &d->to, from, &dial_events, d, &d->socket);
     if (code != 0) {
-        char text[TERN_ENDPOINT_TEXT];
-        return tern_fail(reterr, code, "tcp", "%s: %s", tern_endpoint_text(text, &d->to),
-                         tern_code_text(code));
+        return not_connected(&d->to, code, tern_code_text(code), reterr);
     }
     tern_op_start(&d->op, "tcp", dial_cancel, d);
     return 0;

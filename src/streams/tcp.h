@@ -23,6 +23,7 @@ typedef struct tern_tcp_dial_op {
     tern_endpoint to, from; /* from.family 0 = any */
     size_t write_queue;
     uint64_t stall;
+    bool fast;           /* TCP Fast Open: `stream` may come before the peer has answered */
     tern_net *net;       /* may be NULL */
     tern_tcp *socket;    /* private */
     tern_stream *stream; /* out */

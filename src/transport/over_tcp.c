@@ -24,6 +24,7 @@ int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
     *connect = (tern_tcp_dial_op){
         .write_queue = limits->write_queue,
         .stall = limits->write_stall_time,
+        .fast = op->net->fast_open,
         .net = op->net,
     };
     if (!tern_ma_endpoint(op->addr, &connect->to, &transport) || transport != TERN_MA_TCP) {

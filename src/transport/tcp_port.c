@@ -99,7 +99,9 @@ static int open_port(tern_net *net, const tern_endpoint *at, tern_tcp_port **ret
     }
     port->net = net;
     port->any = at->port == 0;
-    int code = tern_tcp_listen(net->loop, at, on_accept, port, &port->listener);
+    int code = net->fast_open
+                   ? tern_tcp_listen_fast(net->loop, at, on_accept, port, &port->listener)
+                   : tern_tcp_listen(net->loop, at, on_accept, port, &port->listener);
     if (code != 0) {
         tern_free(port);
         return tern_fail(reterr, code, "tcp", "cannot listen on %s: %s",

@@ -3,6 +3,7 @@
  *
  *   tcp + noise + yamux   3: SYN | proposal and m1 | m3, the ping's proposal and the ping
  *   ws  + noise + yamux   4: one more for the upgrade
+ *   TCP Fast Open, with a cookie, saves one: the first flight travels with the SYN
  *   no early muxer        the same: the muxer's proposal travels with what follows it
  *   optimism refused      the first dial falls back on a second connection; from then on the peer
  * is known, and its connections take one round trip more */
@@ -63,7 +64,7 @@ static bool has_disconnected(void *arg)
     return ((world *)arg)->disconnected;
 }
 
-static void open_world(world *w)
+static void open_world_with(world *w, const tern_options *with)
 {
     static const tern_node_events events = {.on_disconnected = on_disconnected};
     tern_sim_link link = {.delay = RTT / 2};
@@ -74,12 +75,19 @@ static void open_world(world *w)
     tern_sim_set_default_link(w->sim, &link);
     assert_int_equal(tern_sim_host(w->sim, "192.0.2.1", &w->near), 0);
     assert_int_equal(tern_sim_host(w->sim, "192.0.2.2", &w->far), 0);
-    tern_options_init(&options);
+    options = *with;
     options.events = &events;
     options.owner = w;
     assert_int_equal(tern_node_new_on(w->near, &options, &w->dialler, &error), 0);
     options.events = NULL;
     assert_int_equal(tern_node_new_on(w->far, &options, &w->listener, &error), 0);
+}
+
+static void open_world(world *w)
+{
+    tern_options options;
+    tern_options_init(&options);
+    open_world_with(w, &options);
 }
 
 static void close_world(world *w)
@@ -135,6 +143,54 @@ static void test_ws(void **state)
     listen_at(&w, "/ip4/192.0.2.2/tcp/4001/ws", bound);
     assert_int_equal(measure(&w, bound), 4);
     close_world(&w);
+}
+
+/* ---- TCP Fast Open ---- */
+
+static void disconnect(world *w)
+{
+    tern_peer_id peer = tern_conn_get_facts(w->conn)->peer;
+    w->disconnected = false;
+    assert_int_equal(tern_node_disconnect(w->dialler, &peer), 1);
+    tern_sim_run(w->sim, tern_sim_now(w->sim) + 30 * TERN_SEC, has_disconnected, w);
+    assert_true(w->disconnected);
+}
+
+/* The first connection brings the cookie. */
+static void fast(const char *addr, const char *security, unsigned first, unsigned later)
+{
+    world w;
+    char bound[256];
+    tern_options options;
+    tern_options_init(&options);
+    options.security = security;
+    options.tcp_fast_open = true;
+    open_world_with(&w, &options);
+    listen_at(&w, addr, bound);
+    assert_int_equal(measure(&w, bound), first);
+    disconnect(&w);
+    assert_int_equal(measure(&w, bound), later);
+    disconnect(&w);
+    assert_int_equal(measure(&w, bound), later);
+    close_world(&w);
+}
+
+static void test_fast_noise(void **state)
+{
+    (void)state;
+    fast("/ip4/192.0.2.2/tcp/4001", "noise", 3, 2);
+}
+
+static void test_fast_tls(void **state)
+{
+    (void)state;
+    fast("/ip4/192.0.2.2/tcp/4001", "tls", 3, 2);
+}
+
+static void test_fast_ws(void **state)
+{
+    (void)state;
+    fast("/ip4/192.0.2.2/tcp/4001/ws", NULL, 4, 3);
 }
 
 /* ---- a peer without early muxers ---- */
@@ -273,9 +329,7 @@ static void refusing_peer(const char *transport, const char *addr, unsigned firs
     listen_at(&w, addr, bound);
     assert_int_equal(measure(&w, bound), first);
     assert_int_equal(door.refused, 1);
-    tern_peer_id peer = tern_conn_get_facts(w.conn)->peer;
-    assert_int_equal(tern_node_disconnect(w.dialler, &peer), 1);
-    tern_sim_run(w.sim, tern_sim_now(w.sim) + 30 * TERN_SEC, has_disconnected, &w);
+    disconnect(&w);
     assert_int_equal(measure(&w, bound), later);
     assert_int_equal(door.refused, 1);
     close_world(&w);
@@ -298,11 +352,10 @@ static void test_refused_ws(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_ws),
-        cmocka_unit_test(test_no_early_muxer),
-        cmocka_unit_test(test_refused_tcp),
-        cmocka_unit_test(test_refused_ws),
+        cmocka_unit_test(test_tcp),         cmocka_unit_test(test_ws),
+        cmocka_unit_test(test_fast_noise),  cmocka_unit_test(test_fast_tls),
+        cmocka_unit_test(test_fast_ws),     cmocka_unit_test(test_no_early_muxer),
+        cmocka_unit_test(test_refused_tcp), cmocka_unit_test(test_refused_ws),
     };
     return TERN_TEST_MAIN(tests);
 }
