@@ -11,10 +11,11 @@
  *     updates   one session: a stream and COUNT window updates for it
  *     writes    one session: a stream and COUNT KiB of garbage on it
  *     half      COUNT sockets that stop in the middle of the Noise handshake
+ *     hello     COUNT sockets that stop in the middle of a TLS ClientHello
+ *     request   COUNT sockets that stop in the middle of an HTTP request
  *
  * Prints a JSON line when its part is done ("attacking"), and one when the node has closed all of
- * it
- * ("gone"); ends with its standard input. */
+ * it ("gone"); ends with its standard input. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,30 @@
 #include "streams/tcp.h"
 #include "swarm/negotiate.h"
 
-enum attack { SILENT, IDLE, OPENS, RESETS, PINGS, UPDATES, WRITES, HALF, ATTACKS };
+enum attack { SILENT, IDLE, OPENS, RESETS, PINGS, UPDATES, WRITES, HALF, HELLO, REQUEST, ATTACKS };
 
-static const char *const names[ATTACKS] = {"silent", "idle",    "opens",  "resets",
-                                           "pings",  "updates", "writes", "half"};
+static const char *const names[ATTACKS] = {"silent",  "idle",   "opens", "resets", "pings",
+                                           "updates", "writes", "half",  "hello",  "request"};
+
+/* What a socket says before it falls silent, of the attacks that are no more than that. */
+static tern_span first_words(enum attack attack)
+{
+    static const uint8_t hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3};
+    static const char request[] = "GET / HTTP/1.1\r\nHost: ";
+    switch (attack) {
+    case HELLO:
+        return (tern_span){hello, sizeof hello};
+    case REQUEST:
+        return (tern_span){(const uint8_t *)request, sizeof request - 1};
+    default:
+        return (tern_span){NULL, 0};
+    }
+}
+
+static bool only_words(enum attack attack)
+{
+    return attack == SILENT || attack == HELLO || attack == REQUEST;
+}
 
 typedef struct attacker attacker;
 
@@ -64,7 +85,7 @@ static void say(attacker *a, const char *event)
 /* So many of them count as the attack's connections. */
 static long wanted(const attacker *a)
 {
-    return a->attack == SILENT || a->attack == IDLE || a->attack == HALF ? a->count : 1;
+    return only_words(a->attack) || a->attack == IDLE || a->attack == HALF ? a->count : 1;
 }
 
 static void check(attacker *a)
@@ -228,9 +249,13 @@ static void connected(tern_op *op, const tern_error *error)
         lost(v);
         return;
     }
-    if (v->a->attack == SILENT) {
+    if (only_words(v->a->attack)) {
+        tern_span words = first_words(v->a->attack);
         v->s = v->dial.stream;
         tern_stream_take(v->s, &events, v);
+        if (words.len > 0) {
+            tern_stream_write(v->s, words.data, words.len);
+        }
         ready(v);
         return;
     }
