@@ -11,7 +11,14 @@
     X(bytes_out, "Bytes written to sockets")                                                       \
     X(accepts, "Sockets accepted")                                                                 \
     X(accept_no_descriptors, "Sockets closed at accept because descriptors ran out")               \
-    X(accept_limit, "Sockets closed at accept because of a connection limit")                      \
+    X(accept_limit, "Connections refused or ended because of any limit on connections")            \
+    X(refused_conns, "... because there were as many as allowed")                                  \
+    X(refused_per_peer, "... because there were as many as allowed with one peer")                 \
+    X(refused_per_ip, "... because there were as many as allowed from one address")                \
+    X(evicted_pending, "... not secured yet, to make place for a newer one")                       \
+    X(evicted_pending_per_ip, "... not secured yet, to make place for one of the same address")    \
+    X(evicted_answers, "... that read an HTTP answer, to make place for a newer one")              \
+    X(evicted_sockets, "... not secured yet, because descriptors ran low")                         \
     X(accept_gated, "Sockets closed at accept because of a deny or allow list")                    \
     X(conns_gated, "Connections closed because of a deny or allow list")                           \
     X(dials_gated, "Addresses not dialled because of a deny or allow list")                        \
@@ -30,7 +37,9 @@
     X(conns_closed, "Connections ended")                                                           \
     X(streams_in, "Streams opened by peers")                                                       \
     X(streams_out, "Streams opened by us")                                                         \
-    X(streams_limit, "Streams refused because of a limit")                                         \
+    X(streams_limit, "Streams refused because of any limit on streams")                            \
+    X(refused_unnegotiated, "... because too many of the connection had no protocol yet")          \
+    X(refused_per_protocol, "... because the peer had too many of the protocol")                   \
     X(multistream_malformed, "Negotiations ended by malformed messages")                           \
     X(multistream_too_large, "Negotiations ended by an oversize message")                          \
     X(multistream_refused, "Negotiations without a protocol in common")                            \

@@ -40,6 +40,22 @@ tern_pressure tern_limits_pressure(const tern_limits *l)
                                       : TERN_PRESSURE_OVER;
 }
 
+void tern_net_make_place(tern_net *net, const tern_endpoint *remote)
+{
+    const tern_limits *l = &net->limits;
+    switch (tern_crowds_make_place(&net->pending, remote, l->pending, l->pending_per_ip)) {
+    case TERN_CROWD_PLACE:
+        return;
+    case TERN_CROWD_OF_ONE:
+        net->counters.evicted_pending_per_ip++;
+        break;
+    case TERN_CROWD_OF_MANY:
+        net->counters.evicted_pending++;
+        break;
+    }
+    net->counters.accept_limit++;
+}
+
 void tern_net_grew(tern_net *net)
 {
     if (tern_limits_pressure(&net->limits) == TERN_PRESSURE_OVER && net->ops != NULL &&
@@ -57,5 +73,6 @@ size_t tern_net_queued(const tern_net *net, const tern_stream *s)
 void tern_net_init(tern_net *net)
 {
     tern_list_init(&net->sockets);
+    tern_crowds_init(&net->pending);
     tern_limits_default(&net->limits);
 }

@@ -4,6 +4,7 @@
 #ifndef TERN_CORE_NET_H
 #define TERN_CORE_NET_H
 
+#include "base/crowd.h"
 #include "codec/http1.h"
 #include "codec/multiaddr.h"
 #include "core/conn.h"
@@ -129,6 +130,7 @@ struct tern_net {
     const tern_net_ops *ops;
     tern_list sockets; /* streams over sockets that are alive, also dropped ones */
     uint32_t socket_count;
+    tern_crowds pending;        /* incoming connections that are not secured yet, on any road */
     tern_deferred sockets_gone; /* queued when the last of them goes; fn NULL = nobody waits */
     uint64_t conn_ids;          /* the last one given */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
@@ -147,6 +149,10 @@ struct tern_net {
 
 /* Readies a zeroed net: its lists and the default limits. */
 void tern_net_init(tern_net *net);
+
+/* Makes place among net->pending for one more from this address, within limits.pending and
+ * limits.pending_per_ip, and counts who had to go. */
+void tern_net_make_place(tern_net *net, const tern_endpoint *remote);
 
 /* For whoever reads from the network, after each read: what came may have made us keep more than
  * the limit of memory, and somebody must pay for it. Cheap. */

@@ -28,7 +28,7 @@ struct tern_node {
     tern_identify *identify;
     tern_page *page;
     tern_certificate *certificate; /* NULL without files of one */
-    size_t answers;                /* HTTP answers under way */
+    tern_crowds answers;           /* HTTP answers under way */
     tern_list pingers;             /* node_pinger: one a conn that was pinged */
     tern_list handlers;            /* node_handler: registered protocols */
     tern_list dials;               /* node_dial: under way */

@@ -95,18 +95,20 @@ void tern_page_free(tern_page *page)
 /* ---- answers ---- */
 
 /* An answer under way. It is over when the peer has read it and closed, or at its deadline: a peer
- * that reads slowly, or not at all, holds one of ANSWERS_MAX places for ANSWER_TIME. */
+ * that reads slowly, or not at all, holds one of ANSWERS_MAX places for ANSWER_TIME, or until the
+ * place is wanted for a newer one. */
 typedef struct answer {
     tern_node *node;
     tern_stream *s;
-    tern_buf own;   /* the head, and a body that was made for this answer */
-    tern_span body; /* what is left of a file of the page: lent */
+    tern_crowd_member place; /* in node->answers */
+    tern_buf own;            /* the head, and a body that was made for this answer */
+    tern_span body;          /* what is left of a file of the page: lent */
     tern_timer deadline;
 } answer;
 
 static void forget(answer *a)
 {
-    a->node->answers--;
+    tern_crowds_leave(&a->node->answers, &a->place);
     tern_timer_stop(&a->deadline);
     tern_buf_free(&a->own);
     tern_free(a);
@@ -117,6 +119,13 @@ static void on_deadline(tern_timer *timer)
     answer *a = TERN_CONTAINER(timer, answer, deadline);
     tern_node_net(a->node)->counters.http_timeout++;
     tern_stream_reset(a->s, 0); /* on_closed follows */
+}
+
+static void evict(tern_crowd_member *place)
+{
+    answer *a = TERN_CONTAINER(place, answer, place);
+    tern_crowds_leave(&a->node->answers, place);
+    tern_stream_reset(a->s, 0);
 }
 
 static void send_rest(answer *a)
@@ -162,6 +171,7 @@ static int put_head(tern_buf *out, const char *status, const char *type, size_t 
 typedef struct request {
     tern_node *node;
     tern_stream *s;
+    const tern_endpoint *remote;
     bool head_only;
 } request;
 
@@ -170,17 +180,24 @@ static void respond(const request *r, const char *status, const char *type, tern
                     tern_span body)
 {
     tern_counters *count = &tern_node_net(r->node)->counters;
-    answer *a = r->node->answers < ANSWERS_MAX ? tern_calloc(1, sizeof *a) : NULL;
-    if (a == NULL) {
-        count->accept_limit += r->node->answers >= ANSWERS_MAX;
-        count->allocation_failures += r->node->answers < ANSWERS_MAX;
+    tern_crowds *answers = &r->node->answers;
+    if (tern_crowds_make_place(answers, r->remote, ANSWERS_MAX, 0) == TERN_CROWD_OF_MANY) {
+        count->evicted_answers++;
+        count->accept_limit++;
+    }
+    answer *a = tern_calloc(1, sizeof *a);
+    if (a != NULL) {
+        a->place.evict = evict;
+    }
+    if (a == NULL || tern_crowds_join(answers, r->remote, &a->place) != 0) {
+        count->allocation_failures++;
+        tern_free(a);
         tern_buf_free(own);
         tern_stream_reset(r->s, 0);
         tern_stream_drop(r->s);
         return;
     }
     tern_loop *loop = r->node->loop;
-    r->node->answers++;
     a->node = r->node;
     a->s = r->s;
     tern_buf_init(&a->own, 0);
@@ -225,7 +242,7 @@ void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
                     const tern_endpoint *remote)
 {
     tern_node *node = tern_node_of(net);
-    request r = {node, s, tern_span_is(head->method, "HEAD")};
+    request r = {node, s, remote, tern_span_is(head->method, "HEAD")};
     tern_span path = head->target;
     const uint8_t *query = memchr(path.data, '?', path.len);
     bool may_measure = node->options.metrics_public ||

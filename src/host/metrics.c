@@ -71,7 +71,7 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
         {"connections_low_water", "Trimmed down to so many", l->conns_low},
         {"connections_per_ip_limit", "Most incoming ones of an address, 0 = any", l->conns_per_ip},
         {"connections_per_peer_limit", "Most with one peer", l->conns_per_peer},
-        {"pending", "Incoming connections not secured yet", node->swarm->pending_count},
+        {"pending", "Incoming connections not secured yet", node->swarm->net.pending.count},
         {"pending_limit", "Most of these allowed", l->pending},
         {"pending_per_ip_limit", "Most of these of an address, 0 = any", l->pending_per_ip},
         {"streams", "Live streams", count_streams(node)},

@@ -253,6 +253,7 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
     pthread_mutex_init(&node->lock, NULL);
     tern_list *lists[] = {&node->pingers, &node->handlers, &node->dials,
                           &node->timers,  &node->sync,     &node->pipes};
+    tern_crowds_init(&node->answers);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         tern_list_init(lists[i]);
     }

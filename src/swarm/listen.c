@@ -1,7 +1,6 @@
-/* Listening: transports' listeners, accepted streams on their way through the upgrade, and the
- * limit on how many of these may be pending. When it is reached, the oldest pending one of the
- * busiest address is evicted: the newest is never refused, so a flood from one address harms itself
- * first. */
+/* Listening: transports' listeners, and accepted streams on their way through the upgrade. These
+ * count among what is not secured yet (net->pending): where there is no place, the oldest of the
+ * busiest address goes. */
 #include "swarm/swarm.h"
 
 #include "base/error.h"
@@ -12,13 +11,15 @@
 typedef struct tern_pending {
     tern_list link;
     tern_swarm *swarm;
-    tern_endpoint remote; /* port 0: what is counted is the address */
+    tern_crowd_member place; /* in net.pending */
+    tern_endpoint remote;    /* port 0 */
     tern_upgrade upgrade;
 } tern_pending;
 
 static void free_pending(tern_pending *p)
 {
     tern_list_remove(&p->link);
+    tern_crowds_leave(&p->swarm->net.pending, &p->place);
     p->swarm->pending_count--;
     tern_free(p);
 }
@@ -40,59 +41,11 @@ static void upgraded(tern_op *op, const tern_error *error)
     free_pending(p);
 }
 
-static bool same_address(const tern_endpoint *a, const tern_endpoint *b)
+static void evict(tern_crowd_member *place)
 {
-    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
-static size_t pending_from(tern_swarm *swarm, const tern_endpoint *remote,
-                           tern_pending **ret_oldest)
-{
-    size_t n = 0;
-    *ret_oldest = NULL;
-    for (tern_list *l = swarm->pending.next; l != &swarm->pending; l = l->next) {
-        tern_pending *p = TERN_CONTAINER(l, tern_pending, link);
-        if (same_address(&p->remote, remote)) {
-            *ret_oldest = n++ == 0 ? p : *ret_oldest; /* the list is in order of arrival */
-        }
-    }
-    return n;
-}
-
-static void evict(tern_pending *victim)
-{
-    victim->swarm->net.counters.accept_limit++;
-    tern_op_cancel(&victim->upgrade.op);
-    free_pending(victim);
-}
-
-/* The oldest of the busiest address. The list is short: limits.pending bounds it. */
-static void evict_one(tern_swarm *swarm)
-{
-    tern_pending *victim = NULL, *oldest;
-    size_t most = 0;
-    for (tern_list *l = swarm->pending.next; l != &swarm->pending; l = l->next) {
-        size_t n = pending_from(swarm, &TERN_CONTAINER(l, tern_pending, link)->remote, &oldest);
-        if (n > most) {
-            most = n;
-            victim = oldest;
-        }
-    }
-    if (victim != NULL) {
-        evict(victim);
-    }
-}
-
-/* Makes place for one more from `remote`. */
-static void make_place(tern_swarm *swarm, const tern_endpoint *remote)
-{
-    const tern_limits *l = &swarm->net.limits;
-    tern_pending *oldest;
-    if (l->pending_per_ip > 0 && pending_from(swarm, remote, &oldest) >= l->pending_per_ip) {
-        evict(oldest);
-    } else if (swarm->pending_count >= l->pending) {
-        evict_one(swarm);
-    }
+    tern_pending *p = TERN_CONTAINER(place, tern_pending, place);
+    tern_op_cancel(&p->upgrade.op);
+    free_pending(p);
 }
 
 static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern_multiaddr *local,
@@ -100,12 +53,13 @@ static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern
 {
     tern_swarm *swarm = ((tern_swarm_listener *)owner)->swarm;
     tern_endpoint from = tern_swarm_ip_of(remote);
-    if (from.family == 6) {
-        memset(from.ip + 7, 0, sizeof from.ip - 7); /* a /56 is one household */
-    }
-    make_place(swarm, &from);
+    tern_net_make_place(&swarm->net, &from);
     tern_pending *p = tern_calloc(1, sizeof *p);
-    if (p == NULL) {
+    if (p != NULL) {
+        p->place.evict = evict;
+    }
+    if (p == NULL || tern_crowds_join(&swarm->net.pending, &from, &p->place) != 0) {
+        tern_free(p);
         swarm->net.counters.allocation_failures++;
         tern_stream_reset(s, 0);
         tern_stream_drop(s);

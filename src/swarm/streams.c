@@ -126,6 +126,7 @@ static void incoming_agreed(tern_op *op, const tern_error *error)
     const tern_protocol *protocol = &swarm->protocols[slot];
     uint16_t *tally = &c->peer->tallies[slot];
     bool too_many = protocol->per_peer > 0 && *tally >= protocol->per_peer;
+    swarm->net.counters.refused_per_protocol += too_many;
     if (too_many || *tally == UINT16_MAX || (c->conn->facts.limited && !protocol->over_limited)) {
         swarm->net.counters.streams_limit++;
         refuse(s, RESET_LIMIT);
@@ -154,6 +155,7 @@ void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
     }
     if (c->negotiating >= net->limits.streams_unnegotiated) {
         net->counters.streams_limit++;
+        net->counters.refused_unnegotiated++;
         refuse(s, RESET_LIMIT);
         return;
     }

@@ -225,15 +225,18 @@ static int check_limits(tern_swarm *swarm, const tern_conn *conn, const tern_swa
         return tern_fail(reterr, TERN_E_LIMIT, "swarm", "memory is nearly used up");
     }
     if (swarm->conn_count >= l->conns) {
+        swarm->net.counters.refused_conns++;
         return tern_fail(reterr, TERN_E_LIMIT, "swarm", "%u connections are open, the most allowed",
                          l->conns);
     }
     if (peer != NULL && peer->count >= l->conns_per_peer) {
+        swarm->net.counters.refused_per_peer++;
         return tern_fail(reterr, TERN_E_LIMIT, "swarm",
                          "%u connections to this peer are open, the most allowed",
                          l->conns_per_peer);
     }
     if (block->family != 0 && block_count(swarm, block) >= l->conns_per_ip) {
+        swarm->net.counters.refused_per_ip++;
         return tern_fail(reterr, TERN_E_LIMIT, "swarm",
                          "%u connections from this address are open, the most allowed",
                          l->conns_per_ip);

@@ -14,13 +14,15 @@ static bool admit(tern_net *net, const tern_endpoint *remote)
         net->counters.accept_gated++;
         return false;
     }
-    /* Descriptors run low: who has not said what he wants makes place, if there is anybody. */
-    if (net->limits.sockets > 0 && net->socket_count >= net->limits.sockets &&
-        !tern_tcp_visitor_evict(net)) {
-        net->counters.accept_no_descriptors++;
-        return false;
+    if (net->limits.sockets == 0 || net->socket_count < net->limits.sockets) {
+        return true;
     }
-    return true;
+    /* Descriptors run low: who is not secured yet makes place, if there is anybody. */
+    bool place = tern_crowds_evict(&net->pending);
+    net->counters.evicted_sockets += place;
+    net->counters.accept_limit += place;
+    net->counters.accept_no_descriptors += !place;
+    return place;
 }
 
 static void on_accept(void *owner, tern_tcp *socket)

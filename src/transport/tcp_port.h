@@ -12,8 +12,7 @@
  *
  * Listeners of one loop that name the same ip and port share the socket; the last one closes it.
  * Connections that have not said what they are, and those that are being turned away with an
- * answer, count as visitors: at most limits.pending of all ports together. The oldest of the
- * busiest address (IPv6: /56) makes place for the newest. */
+ * answer, are visitors; they count among what is not secured yet (net->pending). */
 #ifndef TERN_TRANSPORT_TCP_PORT_H
 #define TERN_TRANSPORT_TCP_PORT_H
 

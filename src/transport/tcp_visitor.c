@@ -20,7 +20,7 @@ typedef struct visitor {
     tern_tls_handshake *tls; /* in stage TLS */
     tern_endpoint local, remote;
     tern_timer deadline;
-    size_t crowd; /* visitors of the same address, this one included */
+    tern_crowd_member place; /* in net->pending */
     enum stage stage;
     uint8_t first[TERN_FIRST_BYTES];
     uint8_t first_len;
@@ -30,29 +30,10 @@ typedef struct visitor {
 
 /* ---- visitors: the list and its bound ---- */
 
-/* Who may be one and the same: an IPv4 address or an IPv6 /56. */
-static bool same_address(const tern_endpoint *a, const tern_endpoint *b)
-{
-    return a->family == b->family && memcmp(a->ip, b->ip, a->family == 4 ? 4 : 7) == 0;
-}
-
-/* Adds `by` to the crowd of everybody from v's address. */
-static void count_crowd(tern_tcp_ports *ports, const visitor *v, int by)
-{
-    for (tern_list *l = ports->visitors.next; l != &ports->visitors; l = l->next) {
-        visitor *other = TERN_CONTAINER(l, visitor, link);
-        if (same_address(&other->remote, &v->remote)) {
-            other->crowd += (size_t)by;
-        }
-    }
-}
-
 /* Frees a visitor; its stream lives on, silent until somebody takes it. */
 static void remove_visitor(visitor *v)
 {
-    tern_tcp_ports *ports = v->port->net->ports;
-    count_crowd(ports, v, -1);
-    ports->visitor_count--;
+    tern_crowds_leave(&v->port->net->pending, &v->place);
     tern_list_remove(&v->link);
     tern_timer_stop(&v->deadline);
     tern_buf_free(&v->head);
@@ -87,37 +68,9 @@ static void expel(visitor *v, uint64_t *counter, const char *why)
     }
 }
 
-/* The oldest of the largest crowd. */
-static void evict_one(tern_net *net)
+static void evict(tern_crowd_member *place)
 {
-    tern_tcp_ports *ports = net->ports;
-    visitor *victim = NULL;
-    for (tern_list *l = ports->visitors.next; l != &ports->visitors; l = l->next) {
-        visitor *v = TERN_CONTAINER(l, visitor, link);
-        if (victim == NULL || v->crowd > victim->crowd) {
-            victim = v;
-        }
-    }
-    if (victim != NULL) {
-        expel(victim, &net->counters.accept_limit, "made place for a newer connection");
-    }
-}
-
-/* Makes place for one more from `remote`. */
-static void make_place(tern_net *net, const tern_endpoint *remote)
-{
-    const tern_limits *l = &net->limits;
-    for (tern_list *k = net->ports->visitors.next; k != &net->ports->visitors; k = k->next) {
-        visitor *v = TERN_CONTAINER(k, visitor, link);
-        if (l->pending_per_ip > 0 && v->crowd >= l->pending_per_ip &&
-            same_address(&v->remote, remote)) {
-            expel(v, &net->counters.accept_limit, "made place for a newer one of its address");
-            return;
-        }
-    }
-    if (net->ports->visitor_count >= l->pending) {
-        evict_one(net);
-    }
+    expel(TERN_CONTAINER(place, visitor, place), NULL, "made place for a newer connection");
 }
 
 static void on_deadline(tern_timer *timer)
@@ -153,9 +106,13 @@ static const tern_stream_events visitor_events;
 static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote)
 {
     tern_net *net = port->net;
-    make_place(net, remote);
+    tern_net_make_place(net, remote);
     visitor *v = tern_calloc(1, sizeof *v);
-    if (v == NULL) {
+    if (v != NULL) {
+        v->place.evict = evict;
+    }
+    if (v == NULL || tern_crowds_join(&net->pending, remote, &v->place) != 0) {
+        tern_free(v);
         net->counters.allocation_failures++;
         abort_stream(s);
         return NULL;
@@ -164,15 +121,7 @@ static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endp
     v->s = s;
     v->remote = *remote;
     tern_buf_init(&v->head, 0);
-    for (tern_list *l = net->ports->visitors.next; l != &net->ports->visitors; l = l->next) {
-        const visitor *other = TERN_CONTAINER(l, visitor, link);
-        if (same_address(&other->remote, remote)) {
-            v->crowd = other->crowd;
-        }
-    }
     tern_list_push(&net->ports->visitors, &v->link);
-    net->ports->visitor_count++;
-    count_crowd(net->ports, v, 1);
     tern_stream_take(s, &visitor_events, v);
     return v;
 }
@@ -411,13 +360,6 @@ void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *lo
         v->local = *local;
         set_stage(v, FIRST, port->net->limits.first_bytes_time);
     }
-}
-
-bool tern_tcp_visitor_evict(tern_net *net)
-{
-    size_t before = net->ports->visitor_count;
-    evict_one(net);
-    return net->ports->visitor_count < before;
 }
 
 void tern_tcp_visitors_expel(tern_tcp_port *port)

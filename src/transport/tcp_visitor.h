@@ -6,8 +6,9 @@
  *       |                  ^  \--refused---> ANSWERED --read or 2 s--> closed
  *       '-----16 03-----> TLS --shaken hands--'
  *
- * Each stage has a deadline, and all visitors together have a bound (see tcp_port.h). A visitor is
- * freed before its stream is handed over, so the callee may do anything, also close the port. */
+ * Each stage has a deadline, and all visitors count among what is not secured yet (net->pending). A
+ * visitor is freed before its stream is handed over, so the callee may do anything, also close the
+ * port. */
 #ifndef TERN_TRANSPORT_TCP_VISITOR_H
 #define TERN_TRANSPORT_TCP_VISITOR_H
 
@@ -16,8 +17,7 @@
 
 typedef struct tern_tcp_ports {
     tern_list ports;
-    tern_list visitors; /* in order of arrival */
-    size_t visitor_count;
+    tern_list visitors;
 } tern_tcp_ports;
 
 struct tern_tcp_port {
@@ -35,8 +35,6 @@ struct tern_tcp_port {
 /* A stream that was just accepted comes in. */
 void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *local,
                     const tern_endpoint *remote);
-/* Sends the oldest visitor of the busiest address away; false when there is none. */
-bool tern_tcp_visitor_evict(tern_net *net);
 /* Sends all visitors of a port away. */
 void tern_tcp_visitors_expel(tern_tcp_port *port);
 
