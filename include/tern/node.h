@@ -75,9 +75,10 @@ typedef struct tern_options {
     uint32_t max_pending;       /* accepted, not yet secured: 64 */
     uint32_t max_streams;       /* incoming per connection: 256 */
     uint32_t max_write_queue;   /* bytes per connection: 1 MiB */
-    uint32_t max_window;        /* receive window of one stream: 16 MiB */
+    uint32_t max_window;        /* receive window of one stream: 128 MiB */
     uint32_t dial_timeout_ms;   /* one address: 15,000 */
-    uint32_t handshake_timeout_ms; /* accepted socket to muxer: 10,000 */
+    uint32_t handshake_timeout_ms; /* accepted socket to first bytes, these to muxer, and each step
+                                      of the web between: 10,000 */
     tern_node *beside; /* lives on this node's loop, which this one's run, start or embedder drives;
                           stopped and freed before it; not together with uv_loop */
     const char *tls_cert,
@@ -104,6 +105,10 @@ typedef struct tern_options {
                            id inside all the same, but the name of the server is not proven */
     bool tcp_fast_open; /* TCP Fast Open (RFC 7413): a dial to an address that gave a cookie before
                            saves a round trip; where system or path do not have it all is as ever */
+    uint32_t max_unnegotiated; /* incoming streams of a connection without a protocol yet: 64 */
+    uint32_t negotiation_timeout_ms; /* to agree on a stream's protocol: 10,000 */
+    uint32_t identify_timeout_ms;    /* 5,000 */
+    uint32_t stall_timeout_ms;       /* a connection whose output does not move is closed: 30,000 */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

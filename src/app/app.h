@@ -34,9 +34,9 @@ typedef struct app_options {
     long count, parallel, streams;
     uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
     uint64_t max_memory, max_write_queue, max_window;
-    double grace; /* seconds */
+    double grace, handshake_time, negotiation_time, identify_time, stall_time; /* seconds */
     long max_connections, max_connections_per_ip, max_connections_per_peer, max_pending,
-        max_pending_per_ip, max_streams, max_sockets, low_water, high_water;
+        max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water;
     int verbose;
     bool json, help, page, metrics, metrics_public, perf;
     bool per_ip_given, tcp_fast_open;

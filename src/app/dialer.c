@@ -36,6 +36,11 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->high_water = (uint32_t)o->high_water;
     ret->low_water = (uint32_t)o->low_water;
     ret->grace_ms = o->grace > 0 ? app_ms(o->grace) : 0;
+    ret->handshake_timeout_ms = o->handshake_time > 0 ? app_ms(o->handshake_time) : 0;
+    ret->negotiation_timeout_ms = o->negotiation_time > 0 ? app_ms(o->negotiation_time) : 0;
+    ret->identify_timeout_ms = o->identify_time > 0 ? app_ms(o->identify_time) : 0;
+    ret->stall_timeout_ms = o->stall_time > 0 ? app_ms(o->stall_time) : 0;
+    ret->max_unnegotiated = (uint32_t)o->max_unnegotiated;
     ret->max_streams = (uint32_t)o->max_streams;
     ret->dial_timeout_ms = app_ms(o->timeout);
     if (o->per_ip_given) {

@@ -56,6 +56,13 @@ static void promise_less(tern_limits *l)
     l->conn_window_max = l->conn_window_max < all ? l->conn_window_max : (uint32_t)all;
 }
 
+static void set_time(uint64_t *time, uint32_t ms)
+{
+    if (ms > 0) {
+        *time = ms * TERN_MS;
+    }
+}
+
 void tern_node_limits(const tern_options *o, tern_limits *l)
 {
     tern_limits_default(l);
@@ -73,8 +80,14 @@ void tern_node_limits(const tern_options *o, tern_limits *l)
         l->conn_window_max = l->stream_window_max;
     }
     l->dial_time = o->dial_timeout_ms > 0 ? o->dial_timeout_ms * TERN_MS : l->dial_time;
-    l->upgrade_time =
-        o->handshake_timeout_ms > 0 ? o->handshake_timeout_ms * TERN_MS : l->upgrade_time;
+    if (o->handshake_timeout_ms > 0) {
+        l->first_bytes_time = l->http_time = l->upgrade_time = o->handshake_timeout_ms * TERN_MS;
+    }
+    set_time(&l->negotiation_time, o->negotiation_timeout_ms);
+    set_time(&l->identify_time, o->identify_timeout_ms);
+    set_time(&l->write_stall_time, o->stall_timeout_ms);
+    l->streams_unnegotiated =
+        o->max_unnegotiated > 0 ? o->max_unnegotiated : l->streams_unnegotiated;
     l->conns_high = o->high_water > 0 ? o->high_water : (uint32_t)((uint64_t)l->conns * 7 / 8);
     l->conns_low = o->low_water > 0 ? o->low_water : (uint32_t)((uint64_t)l->conns * 3 / 4);
     if (l->conns_low > l->conns_high) {

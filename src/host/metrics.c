@@ -83,6 +83,12 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
         {"window_limit_bytes", "Most that a stream may have under way to us", l->stream_window_max},
         {"memory_bytes", "Allocated by the library", tern_mem_bytes()},
         {"memory_limit_bytes", "Things are given up step by step towards that", l->memory},
+        {"handshake_limit_ms", "Accepted socket to first bytes, these to muxer",
+         l->upgrade_time / TERN_MS},
+        {"negotiation_limit_ms", "To agree on a stream's protocol", l->negotiation_time / TERN_MS},
+        {"identify_limit_ms", "For identify", l->identify_time / TERN_MS},
+        {"stall_limit_ms", "For output to move", l->write_stall_time / TERN_MS},
+        {"http_answers", "HTTP answers under way", node->answers.count},
         {"resident_bytes", "Memory of the process", resident()},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++) {

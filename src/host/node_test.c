@@ -64,6 +64,10 @@ static void test_all_options(void **state)
     o.max_memory = UINT64_C(8) << 30;
     o.dial_timeout_ms = 7;
     o.handshake_timeout_ms = 8;
+    o.max_unnegotiated = 9;
+    o.negotiation_timeout_ms = 10;
+    o.identify_timeout_ms = 11;
+    o.stall_timeout_ms = 12;
     assert_int_equal(tern_node_new(&o, &node, &error), 0);
     memset(agent, 'x', 6); /* copied */
     memset(security, 'x', 5);
@@ -79,6 +83,12 @@ static void test_all_options(void **state)
     assert_true(net->limits.conn_window_max >= 1 << 30);
     assert_int_equal(net->limits.dial_time, 7 * TERN_MS);
     assert_int_equal(net->limits.upgrade_time, 8 * TERN_MS);
+    assert_int_equal(net->limits.first_bytes_time, 8 * TERN_MS);
+    assert_int_equal(net->limits.http_time, 8 * TERN_MS);
+    assert_int_equal(net->limits.streams_unnegotiated, 9);
+    assert_int_equal(net->limits.negotiation_time, 10 * TERN_MS);
+    assert_int_equal(net->limits.identify_time, 11 * TERN_MS);
+    assert_int_equal(net->limits.write_stall_time, 12 * TERN_MS);
     assert_string_equal(node->secures[0]->name, "noise");
     assert_null(node->secures[1]);
     const char *const *ids;

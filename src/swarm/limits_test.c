@@ -63,6 +63,7 @@ static void test_in_all(void **state)
     expect_refused(join(&t, "-10.0.0.4"));
     assert_int_equal(t.b->connected, 3);
     assert_int_equal(sim_counters(t.b)->accept_limit, 1);
+    assert_int_equal(sim_counters(t.b)->refused_conns, 1);
     tern_node_disconnect(first->node, &t.b->id); /* makes place */
     sim_nodes_run(&t.w, 5 * TERN_SEC);
     expect_in(join(&t, "-10.0.0.5"));
@@ -93,6 +94,7 @@ static void test_per_peer(void **state)
     assert_int_equal(a->connected, 4);
     assert_int_equal(a->disconnected, 2);
     assert_int_equal(t.b->connected, 2);
+    assert_int_equal(sim_counters(t.b)->refused_per_peer, 2);
     assert_int_equal(a->why.wire, 0x1001);
     expect_in(join(&t, "-10.0.0.2")); /* another peer */
     sim_nodes_clear(&t.w);
@@ -117,6 +119,7 @@ static void test_per_ip4(void **state)
     expect_in(more[0]);
     expect_refused(more[1]);
     expect_refused(more[2]);
+    assert_int_equal(sim_counters(t.b)->refused_per_ip, 2);
     expect_in(join(&t, "-10.0.0.2"));
     sim_node_end(more[0]);
     sim_nodes_run(&t.w, TERN_SEC);
@@ -247,6 +250,26 @@ static void come(struct world *t, tern_loop *host, struct stranger *s)
     sim_nodes_run(&t->w, 10 * DELAY);
 }
 
+static void silent_connected(void *owner, int code)
+{
+    assert_int_equal(code, 0);
+    tern_tcp_read(((struct stranger *)owner)->t);
+}
+
+static void come_silently(struct world *t, tern_loop *host, struct stranger *s)
+{
+    static const tern_tcp_events silent_events = {.on_connected = silent_connected,
+                                                  .on_data = stranger_data,
+                                                  .on_end = stranger_end,
+                                                  .on_error = stranger_error};
+    tern_endpoint to;
+    assert_int_equal(tern_endpoint_parse_ip(&to, "10.0.0.100"), 0);
+    to.port = SIM_NODE_PORT;
+    memset(s, 0, sizeof *s);
+    assert_int_equal(tern_tcp_dial(host, &to, NULL, &silent_events, s, &s->t), 0);
+    sim_nodes_run(&t->w, 10 * DELAY);
+}
+
 static void test_pending(void **state)
 {
     struct world t;
@@ -269,6 +292,7 @@ static void test_pending(void **state)
     assert_true(q[0].gone != b[1].gone);
     assert_int_equal(t.b->node->swarm->pending_count, 4);
     assert_int_equal(sim_counters(t.b)->accept_limit, 2);
+    assert_int_equal(sim_counters(t.b)->evicted_pending, 2);
     expect_in(join(&t, "-10.0.0.1")); /* an honest one gets in all the same */
     sim_nodes_run(&t.w, 20 * TERN_SEC);
     assert_int_equal(t.b->node->swarm->pending_count, 0);
@@ -279,6 +303,37 @@ static void test_pending(void **state)
     assert_true(q[0].gone && q[1].gone);
     tern_tcp_close(q[0].t, false);
     tern_tcp_close(q[1].t, false);
+    sim_nodes_clear(&t.w);
+}
+
+/* Of one address only so many, in all stages together: silent ones and those in the middle of the
+ * upgrade. */
+static void test_pending_per_ip(void **state)
+{
+    struct world t;
+    tern_options o = options();
+    tern_loop *busy;
+    struct stranger b[4];
+    (void)state;
+    o.max_pending_per_ip = 3;
+    setup(&t, &o);
+    assert_int_equal(tern_sim_host(t.w.sim, "10.0.0.66", &busy), 0);
+    come(&t, busy, &b[0]);
+    come_silently(&t, busy, &b[1]);
+    come(&t, busy, &b[2]);
+    assert_int_equal(t.b->node->swarm->pending_count, 2);
+    assert_int_equal(tern_node_net(t.b->node)->pending.count, 3);
+    come_silently(&t, busy, &b[3]);
+    assert_true(b[0].gone); /* the oldest, which has got furthest */
+    assert_int_equal(tern_node_net(t.b->node)->pending.count, 3);
+    assert_int_equal(sim_counters(t.b)->evicted_pending_per_ip, 1);
+    assert_int_equal(sim_counters(t.b)->accept_limit, 1);
+    expect_in(join(&t, "-10.0.0.1"));
+    sim_nodes_run(&t.w, 20 * TERN_SEC);
+    assert_int_equal(tern_node_net(t.b->node)->pending.count, 0);
+    for (int i = 0; i < 4; i++) {
+        tern_tcp_close(b[i].t, false);
+    }
     sim_nodes_clear(&t.w);
 }
 
@@ -318,6 +373,7 @@ static void test_streams_per_protocol(void **state)
     assert_int_equal(asked[2].closed, 1);
     assert_int_equal(asked[2].why.code, TERN_E_RESET);
     assert_int_equal(sim_counters(t.b)->streams_limit, 1);
+    assert_int_equal(sim_counters(t.b)->refused_per_protocol, 1);
     ear_clear(&asked[0]); /* reset: its place is free */
     sim_nodes_run(&t.w, TERN_SEC);
     tern_node_unhandle(t.b->node, "/kept/1");
@@ -348,6 +404,7 @@ static void test_unnegotiated_streams(void **state)
     }
     sim_nodes_run(&t.w, TERN_SEC);
     assert_int_equal(sim_counters(t.b)->streams_limit, 70 - 64);
+    assert_int_equal(sim_counters(t.b)->refused_unnegotiated, 70 - 64);
     sim_nodes_run(&t.w, 11 * TERN_SEC);
     assert_int_equal(sim_counters(t.b)->multistream_timeout, 64);
     for (size_t i = 0; i < 70; i++) {
@@ -369,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_per_ip6_block),
         cmocka_unit_test(test_own_dials_are_not_counted_by_address),
         cmocka_unit_test(test_pending),
+        cmocka_unit_test(test_pending_per_ip),
         cmocka_unit_test(test_streams_per_protocol),
         cmocka_unit_test(test_unnegotiated_streams),
     };

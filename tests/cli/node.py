@@ -135,17 +135,27 @@ async def limits_are_told(cli):
             want(told[f"tern_{gauge}"] == min(int(number) * UNITS.get(unit, 1), most),
                  f"'{row}' is {told[f'tern_{gauge}']}", line)
         want(64 << 20 <= told["tern_memory_limit_bytes"] <= 1 << 30, "another budget of memory", told)
+        counters = re.findall(r"`(tern_\w+_total)`", table)
+        want(len(counters) > 20 and set(counters) <= set(told), "counters that are not there", set(counters) - set(told))
+        options = re.findall(r"`(--[a-z-]+)`", table)
+        page = (cli.root / "man" / "tern.1").read_text()
+        lacking = [o for o in options if f".It Fl {o[1:]}" not in page]
+        want(len(options) > 15 and not lacking, "options that are not there", lacking)
         await stop(node)
     given = {"--max-connections": 100, "--high-water": 50, "--low-water": 40, "--max-connections-per-peer": 3,
              "--max-connections-per-ip": 4, "--max-pending": 5, "--max-pending-per-ip": 6, "--max-streams": 7,
-             "--max-write-queue": "2M", "--max-window": "1M", "--max-memory": "100M", "--max-sockets": 77}
+             "--max-write-queue": "2M", "--max-window": "1M", "--max-memory": "100M", "--max-sockets": 77,
+             "--max-unnegotiated": 8, "--handshake-timeout": 9, "--negotiation-timeout": 11, "--identify-timeout": 12,
+             "--stall-timeout": 0.5}
     async with cli.node(*[word for pair in given.items() for word in pair], "--grace", "5") as node:
         told = metrics(node)
         for gauge, value in {"connections_limit": 100, "connections_high_water": 50, "connections_low_water": 40,
                              "connections_per_peer_limit": 3, "connections_per_ip_limit": 4, "pending_limit": 5,
                              "pending_per_ip_limit": 6, "streams_per_connection_limit": 7, "sockets_limit": 77,
                              "write_queue_limit_bytes": 2 << 20, "window_limit_bytes": 1 << 20,
-                             "memory_limit_bytes": 100 << 20}.items():
+                             "memory_limit_bytes": 100 << 20, "streams_unnegotiated_limit": 8,
+                             "handshake_limit_ms": 9000, "negotiation_limit_ms": 11000, "identify_limit_ms": 12000,
+                             "stall_limit_ms": 500}.items():
             want(told[f"tern_{gauge}"] == value, f"{gauge} is {told[f'tern_{gauge}']}, not {value}")
         await stop(node)
 
