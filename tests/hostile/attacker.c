@@ -13,6 +13,7 @@
  *     half      COUNT sockets that stop in the middle of the Noise handshake
  *     hello     COUNT sockets that stop in the middle of a TLS ClientHello
  *     request   COUNT sockets that stop in the middle of an HTTP request
+ *     web       COUNT sockets that ask over HTTP, and neither read the answer nor leave
  *
  * Prints a JSON line when its part is done ("attacking"), and one when the node has closed all of
  * it ("gone"); ends with its standard input. */
@@ -27,21 +28,37 @@
 #include "streams/tcp.h"
 #include "swarm/negotiate.h"
 
-enum attack { SILENT, IDLE, OPENS, RESETS, PINGS, UPDATES, WRITES, HALF, HELLO, REQUEST, ATTACKS };
+enum attack {
+    SILENT,
+    IDLE,
+    OPENS,
+    RESETS,
+    PINGS,
+    UPDATES,
+    WRITES,
+    HALF,
+    HELLO,
+    REQUEST,
+    WEB,
+    ATTACKS
+};
 
-static const char *const names[ATTACKS] = {"silent",  "idle",   "opens", "resets", "pings",
-                                           "updates", "writes", "half",  "hello",  "request"};
+static const char *const names[ATTACKS] = {"silent", "idle", "opens", "resets",  "pings", "updates",
+                                           "writes", "half", "hello", "request", "web"};
 
 /* What a socket says before it falls silent, of the attacks that are no more than that. */
 static tern_span first_words(enum attack attack)
 {
     static const uint8_t hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3};
     static const char request[] = "GET / HTTP/1.1\r\nHost: ";
+    static const char whole[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     switch (attack) {
     case HELLO:
         return (tern_span){hello, sizeof hello};
     case REQUEST:
         return (tern_span){(const uint8_t *)request, sizeof request - 1};
+    case WEB:
+        return (tern_span){(const uint8_t *)whole, sizeof whole - 1};
     default:
         return (tern_span){NULL, 0};
     }
@@ -49,7 +66,7 @@ static tern_span first_words(enum attack attack)
 
 static bool only_words(enum attack attack)
 {
-    return attack == SILENT || attack == HELLO || attack == REQUEST;
+    return attack == SILENT || attack == HELLO || attack == REQUEST || attack == WEB;
 }
 
 typedef struct attacker attacker;
@@ -173,7 +190,14 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
 {
     (void)s;
     (void)data;
-    return ((victim *)owner)->a->attack == PINGS ? 0 : n;
+    victim *v = owner;
+    if (v->a->attack == WEB) { /* the answer has begun: the next one may ask */
+        if (!v->ready) {
+            ready(v);
+        }
+        return 0;
+    }
+    return v->a->attack == PINGS ? 0 : n;
 }
 
 static void on_room(void *owner, tern_stream *s)
@@ -256,7 +280,9 @@ static void connected(tern_op *op, const tern_error *error)
         if (words.len > 0) {
             tern_stream_write(v->s, words.data, words.len);
         }
-        ready(v);
+        if (v->a->attack != WEB) {
+            ready(v);
+        }
         return;
     }
     v->negotiation = (tern_negotiation){.net = &v->net,
