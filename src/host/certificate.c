@@ -63,6 +63,9 @@ static int read_all(int fd, file *f, size_t size)
     }
     while (f->len < size) {
         ssize_t n = read(fd, f->bytes + f->len, size - f->len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n <= 0) {
             return n < 0 ? errno : EIO; /* it became shorter meanwhile */
         }
@@ -219,6 +222,7 @@ int tern_node_load_certificates(tern_node *node, tern_error *reterr)
         file ca = {.path = node->tls_ca};
         look_at(&ca);
         if (ca.error != 0) {
+            forget(&ca);
             return unreadable(&ca, reterr);
         }
         code = tern_web_set_authorities(tern_node_net(node), span_of(&ca));

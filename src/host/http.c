@@ -1,5 +1,6 @@
 /* HTTP on the node's TCP port, for what is no WebSocket upgrade: the page's files, /node.json,
  * /healthz, /metrics. GET and HEAD, one request a connection. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -42,17 +43,17 @@ static int read_file(const char *folder, page_file *f, tern_error *reterr)
     if (fd < 0) {
         return tern_fail(reterr, TERN_E_NOT_FOUND, "page", "%s cannot be opened", path);
     }
-    int code = fstat(fd, &st) != 0 || st.st_size > FILE_SIZE_MAX ? TERN_E_TOO_LARGE : 0;
+    int code = fstat(fd, &st) != 0 ? TERN_E_IO : st.st_size > FILE_SIZE_MAX ? TERN_E_TOO_LARGE : 0;
     if (code == 0) {
         f->bytes = tern_malloc((size_t)st.st_size + 1);
         code = f->bytes == NULL ? TERN_E_NOMEM : 0;
     }
     while (code == 0 && f->len < (size_t)st.st_size) {
         ssize_t n = read(fd, f->bytes + f->len, (size_t)st.st_size - f->len);
-        if (n <= 0) {
-            code = TERN_E_IO;
-        } else {
+        if (n > 0) {
             f->len += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            code = TERN_E_IO;
         }
     }
     close(fd);
