@@ -1,5 +1,5 @@
-/* Deny and allow lists: see gater.h. Peers are looked up; networks are walked, and there are few.
- */
+/* Deny and allow lists: see gater.h. Peers are looked up, and so are networks: once for each length
+ * of prefix that some entry has, however many addresses are banned one by one. */
 #include "swarm/gater.h"
 
 #include <stdlib.h>
@@ -8,43 +8,65 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-typedef struct gater_network {
-    tern_list link;
+enum { BITS_MAX = 128, KEY = 2 + 16 };
+
+typedef struct network {
     tern_endpoint base; /* port 0 */
     unsigned bits;
-    tern_gate gate;
-} gater_network;
+} network;
 
 void tern_gater_init(tern_gater *g)
 {
     memset(g, 0, sizeof *g);
     tern_map_init(&g->peers);
-    tern_list_init(&g->networks);
+    tern_map_init(&g->networks);
 }
 
 void tern_gater_free(tern_gater *g)
 {
-    tern_list *l;
-    while ((l = tern_list_pop(&g->networks)) != NULL) {
-        tern_free(TERN_CONTAINER(l, gater_network, link));
-    }
+    tern_map_free(&g->networks);
     tern_map_free(&g->peers);
 }
 
 /* ---- networks ---- */
 
-static bool covers(const gater_network *n, const tern_endpoint *e)
+/* Family, length, and the address without what is behind the prefix. */
+static void key_of(const tern_endpoint *e, unsigned bits, uint8_t key[KEY])
 {
-    unsigned bytes = n->bits / 8, rest = n->bits % 8;
-    if (e->family != n->base.family || memcmp(e->ip, n->base.ip, bytes) != 0) {
+    size_t bytes = bits / 8;
+    memset(key, 0, KEY);
+    key[0] = e->family;
+    key[1] = (uint8_t)bits;
+    memcpy(key + 2, e->ip, bytes);
+    if (bits % 8 != 0) {
+        key[2 + bytes] = (uint8_t)(e->ip[bytes] & (0xff00U >> bits % 8));
+    }
+}
+
+static tern_gate network_gate(const tern_gater *g, const tern_endpoint *e, unsigned bits)
+{
+    uint8_t key[KEY];
+    key_of(e, bits, key);
+    return (tern_gate)(uintptr_t)tern_map_get(&g->networks, key, sizeof key);
+}
+
+static bool in_networks(const tern_gater *g, const tern_endpoint *e, tern_gate gate)
+{
+    const uint32_t *lengths = e->family == 4 ? g->lengths4 : g->lengths6;
+    unsigned most = e->family == 4 ? 32 : e->family == 6 ? BITS_MAX : 0;
+    if (e->family == 0 || tern_map_len(&g->networks) == 0) {
         return false;
     }
-    uint8_t mask = (uint8_t)(0xff00U >> rest);
-    return rest == 0 || ((e->ip[bytes] ^ n->base.ip[bytes]) & mask) == 0;
+    for (unsigned bits = 0; bits <= most; bits++) {
+        if (lengths[bits] > 0 && network_gate(g, e, bits) == gate) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* "192.0.2.0/24" or an address alone. */
-static bool parse_network(const char *what, gater_network *ret)
+static bool parse_network(const char *what, network *ret)
 {
     char ip[64];
     const char *slash = strchr(what, '/');
@@ -71,46 +93,39 @@ static bool parse_network(const char *what, gater_network *ret)
     return true;
 }
 
-static gater_network *find_network(const tern_gater *g, const gater_network *wanted)
-{
-    for (tern_list *l = g->networks.next; l != &g->networks; l = l->next) {
-        gater_network *n = TERN_CONTAINER(l, gater_network, link);
-        if (n->bits == wanted->bits && covers(n, &wanted->base)) {
-            return n;
-        }
-    }
-    return NULL;
-}
-
-static bool in_networks(const tern_gater *g, const tern_endpoint *e, tern_gate gate)
-{
-    for (tern_list *l = g->networks.next; l != &g->networks; l = l->next) {
-        const gater_network *n = TERN_CONTAINER(l, gater_network, link);
-        if (n->gate == gate && covers(n, e)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- entries ---- */
 
-static int add_network(tern_gater *g, const gater_network *wanted, tern_gate gate)
+static uint32_t *length_count(tern_gater *g, const network *n)
 {
-    gater_network *n = find_network(g, wanted);
-    if (n == NULL) {
-        n = tern_memdup(wanted, sizeof *wanted);
-        if (n == NULL) {
-            return TERN_E_NOMEM;
-        }
-        tern_list_init(&n->link);
-        tern_list_push(&g->networks, &n->link);
-    } else {
-        g->allowed_networks -= n->gate == TERN_GATE_ALLOW;
+    return n->base.family == 4 ? &g->lengths4[n->bits] : &g->lengths6[n->bits];
+}
+
+static int add_network(tern_gater *g, const network *n, tern_gate gate)
+{
+    uint8_t key[KEY];
+    tern_gate before = network_gate(g, &n->base, n->bits);
+    key_of(&n->base, n->bits, key);
+    int code = tern_map_set(&g->networks, key, sizeof key, (void *)(uintptr_t)gate);
+    if (code == 0) {
+        *length_count(g, n) += before == 0;
+        g->allowed_networks +=
+            (size_t)(gate == TERN_GATE_ALLOW) - (size_t)(before == TERN_GATE_ALLOW);
     }
-    n->gate = gate;
-    g->allowed_networks += gate == TERN_GATE_ALLOW;
-    return 0;
+    return code;
+}
+
+static bool remove_network(tern_gater *g, const network *n)
+{
+    uint8_t key[KEY];
+    tern_gate before = network_gate(g, &n->base, n->bits);
+    if (before == 0) {
+        return false;
+    }
+    key_of(&n->base, n->bits, key);
+    tern_map_remove(&g->networks, key, sizeof key);
+    --*length_count(g, n);
+    g->allowed_networks -= before == TERN_GATE_ALLOW;
+    return true;
 }
 
 static tern_gate gate_of(const tern_gater *g, const tern_peer_id *peer)
@@ -136,11 +151,11 @@ static int malformed(const char *what, tern_error *reterr)
 
 int tern_gater_add(tern_gater *g, tern_gate gate, const char *what, tern_error *reterr)
 {
-    gater_network network;
+    network n;
     tern_peer_id peer;
     int code;
-    if (parse_network(what, &network)) {
-        code = add_network(g, &network, gate);
+    if (parse_network(what, &n)) {
+        code = add_network(g, &n, gate);
     } else if (tern_peer_id_parse(&peer, what) == 0) {
         code = add_peer(g, &peer, gate);
     } else {
@@ -151,14 +166,10 @@ int tern_gater_add(tern_gater *g, tern_gate gate, const char *what, tern_error *
 
 int tern_gater_remove(tern_gater *g, const char *what, tern_error *reterr)
 {
-    gater_network network, *n;
+    network n;
     tern_peer_id peer;
-    if (parse_network(what, &network)) {
-        n = find_network(g, &network);
-        if (n != NULL) {
-            g->allowed_networks -= n->gate == TERN_GATE_ALLOW;
-            tern_list_remove(&n->link);
-            tern_free(n);
+    if (parse_network(what, &n)) {
+        if (remove_network(g, &n)) {
             return 0;
         }
     } else if (tern_peer_id_parse(&peer, what) == 0) {

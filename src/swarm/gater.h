@@ -11,12 +11,12 @@
 #include <tern/peer_id.h>
 
 #include "base/endpoint.h"
-#include "base/list.h"
 #include "base/map.h"
 
 typedef struct tern_gater {
-    tern_map peers;     /* peer id -> TERN_GATE_DENY or TERN_GATE_ALLOW */
-    tern_list networks; /* gater_network */
+    tern_map peers;                       /* peer id -> TERN_GATE_DENY or TERN_GATE_ALLOW */
+    tern_map networks;                    /* family, length, prefix -> the same */
+    uint32_t lengths4[33], lengths6[129]; /* entries of each length of prefix */
     size_t allowed_networks, allowed_peers;
 } tern_gater;
 

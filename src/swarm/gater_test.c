@@ -1,6 +1,8 @@
 /* Deny and allow lists: what entries may look like, what they cover, which wins. */
 #include "swarm/gater.h"
 
+#include <stdio.h>
+
 #include "base/test.h"
 
 #define PEER  "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo"
@@ -129,6 +131,42 @@ static void lists_of_both(void **state)
     tern_gater_free(&g);
 }
 
+/* Addresses banned one by one, as programs do, beside networks of several lengths. */
+static void many_entries(void **state)
+{
+    tern_gater g;
+    tern_endpoint e;
+    char text[32];
+    (void)state;
+    tern_gater_init(&g);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(text, sizeof text, "198.18.%d.%d", i / 256, i % 256);
+        assert_int_equal(tern_gater_add(&g, TERN_GATE_DENY, text, NULL), 0);
+    }
+    assert_int_equal(tern_gater_add(&g, TERN_GATE_DENY, "198.18.0.7", NULL), 0); /* again */
+    assert_int_equal(tern_gater_add(&g, TERN_GATE_DENY, "203.0.113.0/25", NULL), 0);
+    assert_int_equal(tern_gater_add(&g, TERN_GATE_ALLOW, "0.0.0.0/0", NULL), 0);
+    assert_int_equal(tern_endpoint_parse_ip(&e, "198.18.19.135"), 0); /* number 4999 */
+    assert_false(tern_gater_admits(&g, &e));
+    assert_int_equal(tern_endpoint_parse_ip(&e, "198.18.19.136"), 0);
+    assert_true(tern_gater_admits(&g, &e));
+    assert_int_equal(tern_endpoint_parse_ip(&e, "203.0.113.127"), 0);
+    assert_false(tern_gater_admits(&g, &e));
+    assert_int_equal(tern_endpoint_parse_ip(&e, "203.0.113.128"), 0);
+    assert_true(tern_gater_admits(&g, &e));
+    assert_int_equal(tern_endpoint_parse_ip(&e, "2001:db8::1"), 0); /* of the other family */
+    assert_false(tern_gater_admits(&g, &e));
+    for (int i = 0; i < 5000; i++) {
+        snprintf(text, sizeof text, "198.18.%d.%d", i / 256, i % 256);
+        assert_int_equal(tern_gater_remove(&g, text, NULL), 0);
+    }
+    assert_int_equal(tern_gater_remove(&g, "198.18.0.7", NULL), TERN_E_NOT_FOUND);
+    assert_int_equal(tern_gater_remove(&g, "203.0.113.0/24", NULL), TERN_E_NOT_FOUND);
+    assert_int_equal(tern_endpoint_parse_ip(&e, "198.18.0.7"), 0);
+    assert_true(tern_gater_admits(&g, &e));
+    tern_gater_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +174,7 @@ int main(void)
         cmocka_unit_test(entries_that_are_none),
         cmocka_unit_test(lists_of_peers),
         cmocka_unit_test(lists_of_both),
+        cmocka_unit_test(many_entries),
     };
     return TERN_TEST_MAIN(tests);
 }
