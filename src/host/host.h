@@ -29,6 +29,8 @@ struct tern_node {
     tern_page *page;
     tern_certificate *certificate; /* NULL without files of one */
     tern_crowds answers;           /* HTTP answers under way */
+    uint64_t told_at;              /* since when misbehaving peers are counted ... */
+    unsigned told;                 /* ... of which so many were told of, or were not */
     tern_list pingers;             /* node_pinger: one a conn that was pinged */
     tern_list handlers;            /* node_handler: registered protocols */
     tern_list dials;               /* node_dial: under way */
@@ -55,6 +57,11 @@ static inline tern_node *tern_node_of(tern_net *net)
 {
     return tern_swarm_of(net)->owner;
 }
+
+/* misbehaving.c: tells the log of an incoming connection that was not secured yet (the swarm's
+ * on_misbehaving), and of one that was. */
+void tern_node_tell_misbehaving(void *owner, const tern_endpoint *remote, const tern_error *why);
+void tern_node_tell_conn_misbehaving(tern_node *node, const tern_conn *conn, const tern_error *why);
 
 /* dial.c */
 void tern_node_cancel_dials(tern_node *node);

@@ -59,12 +59,8 @@ static void on_disconnected(void *owner, tern_conn *conn, const tern_error *why)
 {
     tern_node *node = owner;
     tern_node_forget_pinger(node, conn);
-    if (why->code == TERN_E_MALFORMED || why->code == TERN_E_PROTOCOL ||
-        why->code == TERN_E_TOO_LARGE) { /* one line that a program can read and ban by */
-        char peer[TERN_PEER_ID_TEXT];
-        const tern_conn_facts *f = tern_conn_get_facts(conn);
-        TERN_LOG(TERN_LOG_INFO, "host", "%s %s misbehaving: %s: %s", tern_multiaddr_text(f->remote),
-                 tern_peer_id_text(&f->peer, peer), why->layer, why->text);
+    if (tern_swarm_misbehaves(why)) {
+        tern_node_tell_conn_misbehaving(node, conn, why);
     }
     if (node->options.events != NULL && node->options.events->on_disconnected != NULL) {
         node->options.events->on_disconnected(node->options.owner, node, conn, why);
@@ -135,6 +131,7 @@ static const tern_swarm_events swarm_events = {
     .on_disconnected = on_disconnected,
     .on_identified = on_identified,
     .on_protocols = on_protocols,
+    .on_misbehaving = tern_node_tell_misbehaving,
     .on_stopped = on_stopped,
 };
 

@@ -200,6 +200,52 @@ static void test_own_dials_are_not_counted_by_address(void **state)
     sim_nodes_clear(&t.w);
 }
 
+/* A walk over all connections meets each that stays, though others go and come meanwhile. */
+static void test_walk(void **state)
+{
+    struct world t;
+    sim_node *n[4];
+    (void)state;
+    setup(&t, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        char ip[20];
+        snprintf(ip, sizeof ip, "-10.0.0.%zu", i + 1);
+        n[i] = join(&t, ip);
+    }
+    for (size_t gone = 0; gone < 3; gone++) { /* the one just met, one behind it, none */
+        tern_net *net = tern_node_net(t.b->node);
+        size_t it = 0, met = 0;
+        bool seen[4] = {false};
+        tern_conn *c;
+        while ((c = net->ops->next_conn(net, NULL, &it)) != NULL) {
+            for (size_t i = 0; i < 4; i++) {
+                if (n[i] != NULL && tern_peer_id_equal(&c->facts.peer, &n[i]->id)) {
+                    assert_false(seen[i]);
+                    seen[i] = true;
+                }
+            }
+            if (++met == 2 && gone < 2) {
+                sim_node_end(n[1 - gone]);
+                n[1 - gone] = NULL;
+                sim_nodes_run(&t.w, TERN_SEC);
+            }
+        }
+        for (size_t i = 0; i < 4; i++) {
+            assert_true(n[i] == NULL || seen[i]);
+        }
+        if (gone < 2) {
+            n[1 - gone] = join(&t, gone == 0 ? "-10.0.0.8" : "-10.0.0.9");
+        }
+    }
+    size_t it = 0, of_peer = 0;
+    tern_net *net = tern_node_net(t.b->node);
+    while (net->ops->next_conn(net, &n[3]->id, &it) != NULL) {
+        of_peer++;
+    }
+    assert_int_equal(of_peer, 1);
+    sim_nodes_clear(&t.w);
+}
+
 /* ---- pending ---- */
 
 struct stranger {
@@ -425,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_loopback_counts),
         cmocka_unit_test(test_per_ip6_block),
         cmocka_unit_test(test_own_dials_are_not_counted_by_address),
+        cmocka_unit_test(test_walk),
         cmocka_unit_test(test_pending),
         cmocka_unit_test(test_pending_per_ip),
         cmocka_unit_test(test_streams_per_protocol),

@@ -38,6 +38,9 @@ static void upgraded(tern_op *op, const tern_error *error)
     swarm->net.counters.upgrade_timeouts += error->code == TERN_E_TIMEOUT;
     TERN_LOG(TERN_LOG_DEBUG, "swarm", "incoming from %s failed: %s: %s",
              tern_endpoint_text(text, &p->remote), error->layer, error->text);
+    if (tern_swarm_misbehaves(error) && swarm->events->on_misbehaving != NULL) {
+        swarm->events->on_misbehaving(swarm->owner, &p->remote, error);
+    }
     free_pending(p);
 }
 

@@ -96,6 +96,21 @@ void tern_swarm_free(tern_swarm *swarm)
     tern_free(swarm);
 }
 
+bool tern_swarm_misbehaves(const tern_error *why)
+{
+    switch (why->code) {
+    case TERN_E_MALFORMED:
+    case TERN_E_PROTOCOL:
+    case TERN_E_TOO_LARGE:
+    case TERN_E_CRYPTO:
+    case TERN_E_SIGNATURE:
+    case TERN_E_LIMIT: /* of frames that do nothing, or of answers that it does not read */
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---- the table ---- */
 
 static tern_swarm_peer *find_peer(tern_swarm *swarm, const tern_peer_id *id)
@@ -144,6 +159,7 @@ static void forget_conn(tern_swarm_conn *c)
     tern_swarm_peer *peer = c->peer;
     tern_list_remove(&c->link);
     tern_list_remove(&c->peer_link);
+    swarm->walked = swarm->walked == c ? NULL : swarm->walked;
     swarm->conn_count--;
     if (--peer->count == 0) {
         tern_map_remove(&swarm->peers, peer->id.bytes, peer->id.len);
@@ -296,6 +312,7 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
     c->peer = peer;
     c->used = tern_loop_now(swarm->net.loop);
     c->block = block;
+    c->serial = ++swarm->serials;
     tern_list_init(&c->negotiations);
     tern_list_push(&swarm->conns, &c->link);
     tern_list_push(&peer->conns, &c->peer_link);
@@ -343,23 +360,34 @@ size_t tern_swarm_close_peer(tern_swarm *swarm, const tern_peer_id *id, uint64_t
     return n;
 }
 
-/* *it counts the entries passed; the walk is restarted each time, which keeps it valid while conns
- * come and go at the price of a quadratic walk: for the few callers per identify push that is
- * nothing. */
+static tern_swarm_conn *entry(tern_list *l, bool of_peer)
+{
+    return of_peer ? TERN_CONTAINER(l, tern_swarm_conn, peer_link)
+                   : TERN_CONTAINER(l, tern_swarm_conn, link);
+}
+
+/* *it is the serial of the last one returned: conns may come and go meanwhile. A walk over all goes
+ * on where it stands, unless that conn is gone or another walk came between. */
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *id, size_t *it)
 {
     tern_swarm *swarm = tern_swarm_of(net);
     tern_swarm_peer *peer = id != NULL ? find_peer(swarm, id) : NULL;
     tern_list *head = id == NULL ? &swarm->conns : peer != NULL ? &peer->conns : NULL;
-    size_t i = 0;
-    for (tern_list *l = head != NULL ? head->next : NULL; l != NULL && l != head; l = l->next) {
-        if (i++ == *it) {
-            (*it)++;
-            return id == NULL ? TERN_CONTAINER(l, tern_swarm_conn, link)->conn
-                              : TERN_CONTAINER(l, tern_swarm_conn, peer_link)->conn;
-        }
+    if (head == NULL) {
+        return NULL;
     }
-    return NULL;
+    bool stands = id == NULL && swarm->walked != NULL && swarm->walked->serial == *it;
+    tern_list *l = stands ? swarm->walked->link.next : head->next;
+    while (l != head && entry(l, id != NULL)->serial <= *it) {
+        l = l->next;
+    }
+    if (l == head) {
+        return NULL;
+    }
+    tern_swarm_conn *c = entry(l, id != NULL);
+    *it = c->serial;
+    swarm->walked = id == NULL ? c : swarm->walked;
+    return c->conn;
 }
 
 static bool admits(tern_net *net, const tern_endpoint *remote)

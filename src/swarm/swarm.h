@@ -35,7 +35,9 @@ typedef struct tern_swarm_events {
     void (*on_disconnected)(void *owner, tern_conn *conn, const tern_error *why);
     void (*on_identified)(void *owner, tern_conn *conn, const tern_identity *identity);
     void (*on_protocols)(void *owner); /* the protocols that we speak changed */
-    void (*on_stopped)(void *owner);   /* after tern_swarm_stop: nothing is open any more */
+    /* An incoming connection broke the rules before it was secured; may be NULL. */
+    void (*on_misbehaving)(void *owner, const tern_endpoint *remote, const tern_error *why);
+    void (*on_stopped)(void *owner); /* after tern_swarm_stop: nothing is open any more */
 } tern_swarm_events;
 
 /* A live connection in the table. */
@@ -49,6 +51,7 @@ struct tern_swarm_conn {
     tern_swarm_peer *peer;
     tern_endpoint block; /* the remote's address block that limits count, family 0 = not counted */
     uint64_t used;       /* when a stream was last opened, by either side */
+    size_t serial;       /* grows from each to the next in the table */
 };
 
 /* A peer with at least one live connection. */
@@ -69,10 +72,12 @@ struct tern_swarm {
     const char *protocol_ids[TERN_PROTOCOLS_MAX + 1];
     tern_list conns;
     size_t conn_count;
-    tern_map peers;      /* peer id -> tern_swarm_peer */
-    tern_map blocks;     /* address block -> count of secured incoming conns */
-    tern_list listeners; /* tern_swarm_listener */
-    tern_list pending;   /* tern_pending: accepted, being upgraded */
+    size_t serials;          /* the last one given */
+    tern_swarm_conn *walked; /* where a walk over all of them stands; NULL = nowhere */
+    tern_map peers;          /* peer id -> tern_swarm_peer */
+    tern_map blocks;         /* address block -> count of secured incoming conns */
+    tern_list listeners;     /* tern_swarm_listener */
+    tern_list pending;       /* tern_pending: accepted, being upgraded */
     size_t pending_count;
     tern_list dials; /* tern_dialer */
     tern_list given; /* tern_dial_request: finished with a conn, done not told yet */
@@ -90,6 +95,9 @@ struct tern_swarm {
     tern_deferred stopped;
     bool stopping, draining;
 };
+
+/* Whether an end is the peer's fault: it broke a rule, or flooded us. */
+bool tern_swarm_misbehaves(const tern_error *why);
 
 /* key is referenced; transports and parts must outlive the swarm. TERN_E_NOMEM. */
 int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, const char *agent,
