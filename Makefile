@@ -34,6 +34,10 @@ test: ## everything: sanitizers, clang, the other stacks, browsers, the installe
 bench: build ## measures this machine into docs/benchmarks.md
 	@tests/bench/run build/release
 
+soak: ## 10,000 storms, every error at every system call, two minutes of real sockets: make soak FILTER=storm
+	@tools/setup check
+	@tests/run soak $(FILTER)
+
 fuzz: ## fuzzes every target with clang: make fuzz TIME=600 FILTER=yamux
 	@tools/fuzz $(TIME) $(FILTER)
 
@@ -51,4 +55,4 @@ install: build ## installs under DESTDIR + PREFIX (/usr/local)
 clean: ## removes every build
 	@rm -rf build
 
-.PHONY: build help run page check test bench fuzz format symbols install clean
+.PHONY: build help run page check test soak bench fuzz format symbols install clean
