@@ -51,6 +51,8 @@ typedef struct tern_node_events {
     void (*on_identified)(void *owner, tern_node *node, tern_conn *conn,
                           const tern_identified *what);
     void (*on_stopped)(void *owner, tern_node *node); /* last */
+    /* The machine's addresses changed, and with them what tern_node_addresses tells. */
+    void (*on_addresses)(void *owner, tern_node *node);
 } tern_node_events;
 
 /* Everything that can be set. Zero or NULL means the default; tern_options_init sets them all. */

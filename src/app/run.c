@@ -8,7 +8,7 @@
 
 #include "app/run.h"
 
-enum { PORT = 4001, ADDR_MAX = 2300, LOOK_MS = 5000 };
+enum { PORT = 4001, ADDR_MAX = 2300 };
 
 static void add_address(void *arg, const char *addr)
 {
@@ -60,11 +60,10 @@ static void say_listening(run_command *r)
 }
 
 /* Interfaces come and go. */
-static void look_again(void *arg)
+static void on_addresses(void *owner, tern_node *node)
 {
-    run_command *r = arg;
-    say_listening(r);
-    tern_node_after(r->node, LOOK_MS, look_again, r);
+    (void)node;
+    say_listening(owner);
 }
 
 static void say_conn(run_command *r, const char *event, const tern_conn *conn,
@@ -264,7 +263,8 @@ static int make_node(run_command *r)
     static const tern_node_events events = {.on_connected = on_connected,
                                             .on_disconnected = on_disconnected,
                                             .on_identified = on_identified,
-                                            .on_stopped = app_on_stopped};
+                                            .on_stopped = app_on_stopped,
+                                            .on_addresses = on_addresses};
     char folder[2048];
     tern_options options;
     tern_error error;
@@ -336,7 +336,7 @@ static int serve(run_command *r)
         app_error("the system gives no signals, standard input or memory to wait for");
         return APP_FAILED;
     }
-    look_again(r);
+    say_listening(r);
     tern_node_run(r->node);
     return APP_OK;
 }

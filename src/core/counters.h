@@ -33,6 +33,8 @@
     X(upgrades, "Connections secured and multiplexed")                                             \
     X(upgrade_failures, "Connections that failed between transport and muxer")                     \
     X(upgrade_timeouts, "Connections not secured in time")                                         \
+    X(conns_address_gone, "Connections cut because our own address went away")                     \
+    X(conns_dead_after_standstill, "Connections that did not answer after we stood still")         \
     X(conns_opened, "Connections registered")                                                      \
     X(conns_closed, "Connections ended")                                                           \
     X(streams_in, "Streams opened by peers")                                                       \

@@ -82,6 +82,8 @@ void tern_node_free_certificates(tern_node *node);
 /* metrics.c: appends Prometheus text / the answer of /node.json. */
 int tern_node_metrics_text(tern_node *node, tern_buf *out);
 int tern_node_json(tern_node *node, tern_buf *out);
+/* awake.c: asks every connection whether its peer is still there. */
+void tern_node_probe_all(tern_node *node);
 /* sync.c */
 void tern_node_free_sync(tern_node *node);
 

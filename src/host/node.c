@@ -91,6 +91,20 @@ static void on_protocols(void *owner)
     }
 }
 
+static void on_addresses(void *owner)
+{
+    tern_node *node = owner;
+    on_protocols(node); /* the same message says both */
+    if (node->options.events != NULL && node->options.events->on_addresses != NULL) {
+        node->options.events->on_addresses(node->options.owner, node);
+    }
+}
+
+static void on_awake(void *owner)
+{
+    tern_node_probe_all(owner);
+}
+
 static void free_timers(tern_node *node)
 {
     tern_list *l;
@@ -132,6 +146,8 @@ static const tern_swarm_events swarm_events = {
     .on_identified = on_identified,
     .on_protocols = on_protocols,
     .on_misbehaving = tern_node_tell_misbehaving,
+    .on_addresses = on_addresses,
+    .on_awake = on_awake,
     .on_stopped = on_stopped,
 };
 

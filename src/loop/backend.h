@@ -62,13 +62,33 @@ typedef struct tern_loop_ops {
     int (*dns_start)(tern_dns *dns, const char *name); /* dns->op is started already */
     void (*dns_cancel)(tern_dns *dns);                 /* op.provider is the backend's */
 
+    /* Begins, or ends, to call tern_loop_addresses_changed; an error when it cannot notice. */
+    int (*watch)(tern_loop *loop, bool on);
+    void (*orphans)(tern_loop *loop); /* ends dials from addresses that are not ours any more */
+
     uint64_t (*now)(const tern_loop *loop); /* NULL: sched->now is always right */
 } tern_loop_ops;
+
+/* The watches of a loop (watch.c). */
+typedef struct tern_watches {
+    tern_list list;
+    size_t count;
+    tern_endpoint *known; /* the addresses when last looked at, sorted */
+    size_t known_count;
+    bool polling; /* the backend does not notice by itself */
+    tern_timer look;
+    tern_deferred awake;
+} tern_watches;
 
 struct tern_loop {
     const tern_loop_ops *ops;
     tern_sched *sched;
+    tern_watches watches;
 };
+
+/* For backends: the addresses may have changed / the machine stood still. */
+void tern_loop_addresses_changed(tern_loop *loop);
+void tern_loop_awoke(tern_loop *loop);
 
 struct tern_tcp {
     tern_loop *loop;

@@ -80,6 +80,26 @@ int tern_loop_work(tern_loop *loop, tern_work *work);
  * may be more than cap). Loopback included. */
 size_t tern_loop_addresses(tern_loop *loop, tern_endpoint *out, size_t cap);
 
+/* What a watch tells of. */
+typedef enum tern_change {
+    TERN_CHANGE_ADDRESSES, /* tern_loop_addresses would answer differently */
+    TERN_CHANGE_AWAKE,     /* the machine, or this process, stood still: peers may have given up */
+} tern_change;
+
+/* A watch, embedded in its user; zero-initialise. */
+typedef struct tern_watch {
+    tern_list link;
+    tern_loop *loop; /* NULL = not started */
+    void (*fn)(struct tern_watch *watch, tern_change change);
+} tern_watch;
+
+/* fn runs from the loop: a tenth of a second after the addresses became others (where the system
+ * does not tell, they are looked at every five seconds); after a standstill at once. Dials from an
+ * address that is gone have failed with TERN_E_UNREACHABLE by then or do so in this turn. */
+void tern_watch_start(tern_loop *loop, tern_watch *watch,
+                      void (*fn)(tern_watch *watch, tern_change change));
+void tern_watch_stop(tern_watch *watch); /* harmless when not started */
+
 /* Frees a loop with nothing open on it any more. */
 void tern_loop_free(tern_loop *loop);
 

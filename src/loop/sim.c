@@ -282,8 +282,44 @@ int tern_sim_add_address(tern_loop *loop, const char *ip)
     rc = tern_map_set(&host->sim->ips, key, SIM_IP_KEY, host);
     if (rc == 0) {
         host->addrs[host->addr_count++] = e;
+        tern_loop_addresses_changed(loop);
     }
     return rc;
+}
+
+int tern_sim_remove_address(tern_loop *loop, const char *ip)
+{
+    struct sim_host *host = tern_sim_host_of(loop);
+    tern_endpoint e;
+    uint8_t key[SIM_ENDPOINT_KEY];
+    size_t i = 0;
+    int rc = tern_endpoint_parse_ip(&e, ip);
+    while (rc == 0 && i < host->addr_count && !tern_endpoint_eq(&host->addrs[i], &e)) {
+        i++;
+    }
+    if (rc < 0 || i == host->addr_count) {
+        return TERN_E_NOT_FOUND;
+    }
+    if (host->addr_count == 1) {
+        return TERN_E_STATE;
+    }
+    host->addr_count--;
+    memmove(&host->addrs[i], &host->addrs[i + 1], (host->addr_count - i) * sizeof *host->addrs);
+    tern_sim_key(key, &e);
+    tern_map_remove(&host->sim->ips, key, SIM_IP_KEY);
+    for (tern_list *l = host->tcps.next; l != &host->tcps; l = l->next) {
+        struct sim_tcp *t = TERN_CONTAINER(l, struct sim_tcp, link);
+        tern_endpoint local = t->base.local;
+        local.port = 0;
+        t->orphan |= tern_endpoint_eq(&local, &e);
+    }
+    tern_loop_addresses_changed(loop);
+    return 0;
+}
+
+void tern_sim_awake(tern_loop *loop)
+{
+    tern_loop_awoke(loop);
 }
 
 int tern_sim_host(tern_sim *sim, const char *ip, tern_loop **ret)
@@ -425,6 +461,14 @@ static int host_work(tern_loop *loop, tern_work *work)
     return host_post(loop, work_run, work);
 }
 
+/* A simulated host always notices. */
+static int host_watch(tern_loop *loop, bool on)
+{
+    (void)loop;
+    (void)on;
+    return 0;
+}
+
 static size_t host_addresses(tern_loop *loop, tern_endpoint *out, size_t cap)
 {
     static const tern_endpoint loopback[] = {{.family = 4, .ip = {127, 0, 0, 1}},
@@ -488,6 +532,8 @@ static const tern_loop_ops host_ops = {
     .post = host_post,
     .work = host_work,
     .addresses = host_addresses,
+    .watch = host_watch,
+    .orphans = tern_sim_tcp_orphans,
     .free = host_free,
     .tcp_dial = tern_sim_tcp_dial,
     .tcp_write = tern_sim_tcp_write,

@@ -19,6 +19,12 @@ void tern_sim_free(tern_sim *sim);               /* frees its hosts too */
  */
 int tern_sim_host(tern_sim *sim, const char *ip, tern_loop **ret);
 int tern_sim_add_address(tern_loop *host, const char *ip);
+/* Takes an address away, not the last one; TCP connections over it go silent for good, also when it
+ * comes back. TERN_E_NOT_FOUND, TERN_E_STATE (the last). */
+int tern_sim_remove_address(tern_loop *host, const char *ip);
+/* The host stood still until now: its loop is told so. What happened meanwhile (links that were
+ * down, connections that others gave up) is the caller's to set. */
+void tern_sim_awake(tern_loop *host);
 
 /* What holds for packets between two hosts, each direction the same. */
 typedef struct tern_sim_link {

@@ -35,6 +35,13 @@ static struct sim_tcp *tcp_of(tern_tcp *base)
     return (struct sim_tcp *)(void *)base;
 }
 
+/* For one whose address was taken away it is down. */
+static enum sim_way path_of(const struct sim_tcp *t, struct sim_path *ret)
+{
+    enum sim_way way = tern_sim_path(t->host, &t->base.remote, ret);
+    return t->orphan ? SIM_WAY_DOWN : way;
+}
+
 static void conn_key(uint8_t out[SIM_CONN_KEY], const tern_endpoint *local,
                      const tern_endpoint *remote)
 {
@@ -154,6 +161,11 @@ void tern_sim_tcp_on_give_up(tern_timer *timer)
     tern_sim_tcp_fail(t, TERN_E_TIMEOUT);
 }
 
+static void on_orphaned(tern_timer *timer)
+{
+    tern_sim_tcp_fail(TERN_CONTAINER(timer, struct sim_tcp, give_up), TERN_E_UNREACHABLE);
+}
+
 /* The link is down, or memory short: the same again after a while. */
 static void try_later(struct sim_tcp *t)
 {
@@ -171,7 +183,7 @@ static void try_later(struct sim_tcp *t)
 bool tern_sim_tcp_send(struct sim_tcp *t, enum sim_kind kind)
 {
     struct sim_path path;
-    enum sim_way way = tern_sim_path(t->host, &t->base.remote, &path);
+    enum sim_way way = path_of(t, &path);
     if (way != SIM_WAY_OPEN) {
         return way == SIM_WAY_NONE;
     }
@@ -219,7 +231,7 @@ void tern_sim_tcp_output(struct sim_tcp *t)
         return;
     }
     struct sim_path path;
-    enum sim_way way = tern_sim_path(t->host, &t->base.remote, &path);
+    enum sim_way way = path_of(t, &path);
     if (way == SIM_WAY_DOWN || (t->ack_due && !tern_sim_tcp_send(t, SIM_ACK))) {
         if (!tern_timer_armed(&t->send)) {
             try_later(t);
@@ -342,6 +354,20 @@ void tern_sim_tcp_listener_close(tern_tcp_listener *base)
     tern_free(l);
 }
 
+void tern_sim_tcp_orphans(tern_loop *loop)
+{
+    struct sim_host *host = tern_sim_host_of(loop);
+    tern_list *next;
+    for (tern_list *l = host->tcps.next; l != &host->tcps; l = next) {
+        struct sim_tcp *t = TERN_CONTAINER(l, struct sim_tcp, link);
+        next = l->next;
+        if (t->orphan && t->state == SIM_TCP_SYN_SENT && t->error == 0) {
+            t->error = TERN_E_UNREACHABLE;
+            tern_timer_start(loop, &t->give_up, tern_loop_now(loop), on_orphaned);
+        }
+    }
+}
+
 /* --- the owner's calls on a socket --- */
 
 /* Fills up the last segment, or appends one of `cap` bytes; returns how many bytes it took. */
@@ -397,7 +423,7 @@ static void send_syn_data(struct sim_tcp *t)
     struct sim_path path;
     t->syn_held = false;
     t->syn_len = n;
-    enum sim_way way = tern_sim_path(t->host, &t->base.remote, &path);
+    enum sim_way way = path_of(t, &path);
     if (way == SIM_WAY_OPEN && path.link->no_syn_data) {
         t->host->sim->stats.lost++;
     } else if (way == SIM_WAY_OPEN) {
@@ -428,7 +454,7 @@ ssize_t tern_sim_tcp_write(tern_tcp *base, const tern_span *v, unsigned n)
         return TERN_E_STATE;
     }
     struct sim_path path;
-    enum sim_way way = tern_sim_path(t->host, &base->remote, &path);
+    enum sim_way way = path_of(t, &path);
     size_t window = tern_sim_tcp_window(path.link);
     uint64_t flying = t->written - t->consumed_by;
     size_t room = flying < window ? window - (size_t)flying : 0;

@@ -332,6 +332,10 @@ void tern_sim_tcp_arrive(struct sim_host *host, struct sim_packet *p)
 {
     struct sim_tcp *t = tern_sim_tcp_find(host, &p->dst, &p->src);
     bool kept = false;
+    if (t != NULL && t->orphan) {
+        tern_sim_packet_free(p);
+        return;
+    }
     if (p->kind != SIM_SYN && (t == NULL || p->dst_id != t->id)) {
         if (p->kind == SIM_SYNACK || p->kind == SIM_DATA) {
             refuse(host, p);

@@ -204,6 +204,7 @@ struct sim_tcp {
     bool ack_due;
     bool greeted;   /* the handshake's ACK has left (dialler's side) */
     bool in_event;  /* inside a call of the owner's: free later */
+    bool orphan;    /* its address was taken away: nothing leaves or arrives */
     bool fast;      /* a dial that asks for Fast Open */
     bool syn_held;  /* ... whose SYN waits for the first bytes */
     size_t syn_len; /* bytes that went with the SYN; they stay in tx until the peer has them */
@@ -256,6 +257,7 @@ void tern_sim_tcp_read(tern_tcp *base);
 void tern_sim_tcp_pause(tern_tcp *base);
 void tern_sim_tcp_shutdown(tern_tcp *base);
 void tern_sim_tcp_close(tern_tcp *base, bool abort);
+void tern_sim_tcp_orphans(tern_loop *loop);
 int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, bool fast,
                         tern_tcp_listener **ret);
 void tern_sim_tcp_listener_close(tern_tcp_listener *base);

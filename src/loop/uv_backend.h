@@ -22,6 +22,7 @@ enum { TERN_UV_BUFFER = 256 * 1024 };
 
 typedef struct tern_uv_dns tern_uv_dns;
 typedef struct tern_uv_program tern_uv_program;
+typedef struct tern_uv_interfaces tern_uv_interfaces;
 
 typedef struct tern_uv {
     tern_loop base; /* first: a tern_loop is cast to this */
@@ -38,7 +39,10 @@ typedef struct tern_uv {
 
     unsigned inside; /* depth of callbacks */
     bool stale;      /* the clock must be read at the next enter */
-    bool running;    /* in tern_loop_run */
+    uint64_t lost; /* what the loop's clock is behind the system's: it did not count standstills */
+    uint64_t asleep; /* how far the clock that counts suspension was ahead when last looked at */
+    uint64_t test_clock, test_boot; /* added to the two by tests */
+    bool running;                   /* in tern_loop_run */
     bool free_wanted;
     enum { TERN_UV_OPEN, TERN_UV_CLOSING, TERN_UV_CLOSED } state;
     unsigned held;    /* libuv handles and requests that libuv still knows */
@@ -50,10 +54,12 @@ typedef struct tern_uv {
     tern_list posts;
     bool refuse;
 
-    uint8_t *buffer;          /* TERN_UV_BUFFER bytes, NULL until the first read */
-    int reserve;              /* a descriptor kept for refusing connections politely, -1 if none */
-    tern_uv_dns *dns;         /* NULL until the first look-up */
-    tern_uv_program *program; /* NULL unless a program asked for signals or lines */
+    uint8_t *buffer;  /* TERN_UV_BUFFER bytes, NULL until the first read */
+    int reserve;      /* a descriptor kept for refusing connections politely, -1 if none */
+    tern_uv_dns *dns; /* NULL until the first look-up */
+    tern_uv_interfaces *interfaces; /* NULL unless somebody watches the addresses */
+    tern_list opening;              /* TCP sockets that still dial */
+    tern_uv_program *program;       /* NULL unless a program asked for signals or lines */
 } tern_uv;
 
 static inline tern_uv *tern_uv_of(tern_loop *loop)
@@ -81,6 +87,7 @@ void tern_uv_tcp_read(tern_tcp *t);
 void tern_uv_tcp_pause(tern_tcp *t);
 void tern_uv_tcp_shutdown(tern_tcp *t);
 void tern_uv_tcp_close(tern_tcp *t, bool abort);
+void tern_uv_tcp_orphans(tern_loop *loop);
 /* Takes the descriptor over, also on failure; NULL without memory. For the listener. */
 tern_tcp *tern_uv_tcp_accepted(tern_loop *loop, int fd, const tern_endpoint *remote);
 /* The options of every connection; an accepted one has those of its listening socket. */
@@ -93,6 +100,8 @@ int tern_uv_udp_bind(tern_loop *loop, const tern_endpoint *at, tern_udp **ret);
 int tern_uv_udp_send(tern_udp *u, const tern_endpoint *to, const void *data, size_t len,
                      size_t segment, uint8_t ecn);
 void tern_uv_udp_close(tern_udp *u);
+
+int tern_uv_watch(tern_loop *loop, bool on);
 
 int tern_uv_dns_start(tern_dns *dns, const char *name);
 void tern_uv_dns_cancel(tern_dns *dns);

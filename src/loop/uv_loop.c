@@ -27,13 +27,60 @@ typedef struct uv_job {
 
 enum { BASE_HANDLES = 5 };
 
+#define OVERSLEPT (5 * TERN_SEC)  /* so late for a timer, the process was stopped or starved */
+#define NOT_YET   (100 * TERN_MS) /* sockets have their turn before that timer */
+#define ASLEEP    (2 * TERN_SEC)  /* so much suspension matters to connections */
+
 /* --- the turn --- */
+
+/* Two kinds of standstill. Suspension: the monotonic clock does not count it, another one does. And
+ * a process that was stopped, or a virtual machine that was paused: that clock ran on, and when the
+ * loop wakes up all deadlines are over before a byte that came meanwhile was read. So the loop's
+ * clock does not count what it is late for the timer that should have woken it. */
+static uint64_t boot_clock(void)
+{
+#ifdef CLOCK_BOOTTIME
+    struct timespec t;
+    if (clock_gettime(CLOCK_BOOTTIME, &t) == 0) {
+        return (uint64_t)t.tv_sec * TERN_SEC + (uint64_t)t.tv_nsec;
+    }
+#endif
+    return uv_hrtime();
+}
+
+static uint64_t system_clock(const tern_uv *u)
+{
+    return uv_hrtime() + u->test_clock;
+}
+
+static void look_for_sleep(tern_uv *u)
+{
+    uint64_t system = uv_hrtime(), boot = boot_clock() + u->test_boot;
+    uint64_t ahead = boot > system ? boot - system : 0;
+    if (ahead > u->asleep + ASLEEP) {
+        tern_loop_awoke(&u->base);
+    }
+    u->asleep = ahead;
+}
 
 void tern_uv_enter(tern_uv *u)
 {
-    if (u->inside++ == 0 && u->stale) {
-        u->sched.now = uv_hrtime();
-        u->stale = false;
+    if (u->inside++ > 0 || !u->stale) {
+        return;
+    }
+    uint64_t t = system_clock(u) - u->lost;
+    uint64_t late = u->armed < t ? t - u->armed : 0;
+    if (late > OVERSLEPT) {
+        uint64_t resume = u->armed > NOT_YET ? u->armed - NOT_YET : 0;
+        resume = resume > u->sched.now ? resume : u->sched.now;
+        u->lost += t - resume;
+        t = resume;
+        u->armed = TERN_NEVER; /* libuv's timer runs by the other clock: set anew */
+    }
+    u->sched.now = t;
+    u->stale = false;
+    if (late > OVERSLEPT) {
+        tern_loop_awoke(&u->base);
     }
 }
 
@@ -57,6 +104,7 @@ static void arm(tern_uv *u)
         uv_timer_stop(&u->timer);
         return;
     }
+    next += u->lost - u->test_clock;
     uint64_t at = next / TERN_MS + (next % TERN_MS != 0);
     uv_update_time(u->uv);
     uint64_t now = uv_now(u->uv);
@@ -94,6 +142,7 @@ static void on_check(uv_check_t *check)
 {
     tern_uv *u = check->data;
     tern_uv_enter(u);
+    look_for_sleep(u);
     tern_sched_run_deferred(&u->sched, TERN_SCHED_ROUNDS);
     tern_uv_leave(u);
     u->stale = true;
@@ -114,7 +163,7 @@ static void wake(tern_loop *loop)
 static uint64_t now(const tern_loop *loop)
 {
     const tern_uv *u = (const tern_uv *)(const void *)loop;
-    return u->inside > 0 ? u->sched.now : uv_hrtime();
+    return u->inside > 0 ? u->sched.now : system_clock(u) - u->lost;
 }
 
 static uint64_t wall(tern_loop *loop)
@@ -369,6 +418,8 @@ static const tern_loop_ops uv_ops = {
     .udp_close = tern_uv_udp_close,
     .dns_start = tern_uv_dns_start,
     .dns_cancel = tern_uv_dns_cancel,
+    .watch = tern_uv_watch,
+    .orphans = tern_uv_tcp_orphans,
     .now = now,
 };
 
@@ -404,8 +455,10 @@ int tern_loop_new_uv(struct uv_loop_s *uv, tern_loop **ret)
     u->armed = TERN_NEVER;
     u->reserve = -1;
     u->stale = true;
+    u->asleep = boot_clock() - uv_hrtime();
     tern_sched_init(&u->sched, uv_hrtime());
     tern_list_init(&u->posts);
+    tern_list_init(&u->opening);
     if (uv_mutex_init(&u->mutex) != 0) {
         tern_free(u);
         return TERN_E_IO;

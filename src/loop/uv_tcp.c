@@ -43,9 +43,10 @@ typedef struct uv_tcp_socket {
     tern_tcp base;
     uv_poll_t poll;
     tern_deferred failed; /* reports `code` of a dial that failed at once */
+    tern_list link;       /* in the loop's `opening` until the peer is heard */
     int fd;
     int interest; /* what poll watches */
-    int code;     /* why a dial failed at once, 0 otherwise */
+    int code;     /* why a dial failed by itself, 0 otherwise */
     bool connecting;
     bool reading;
     bool ended;  /* the peer's FIN was read */
@@ -101,6 +102,9 @@ static void fail(uv_tcp_socket *t, int error)
 static void report_connected(uv_tcp_socket *t, int code)
 {
     t->connecting = false;
+    if (!t->base.opening) {
+        tern_list_remove(&t->link);
+    }
     t->broken = code != 0;
     t->base.events->on_connected(t->base.owner, code);
 }
@@ -122,7 +126,21 @@ static void finish_connect(uv_tcp_socket *t)
 static void on_failed_at_once(tern_deferred *d)
 {
     uv_tcp_socket *t = TERN_CONTAINER(d, uv_tcp_socket, failed);
-    report_connected(t, t->code);
+    watch(t, false);
+    if (t->connecting) {
+        report_connected(t, t->code);
+    } else if (!t->broken) {
+        t->broken = true;
+        t->base.events->on_error(t->base.owner, t->code);
+    }
+}
+
+static void heard(uv_tcp_socket *t)
+{
+    if (t->base.opening) {
+        t->base.opening = false;
+        tern_list_remove(&t->link);
+    }
 }
 
 static void read_some(uv_tcp_socket *t)
@@ -135,7 +153,7 @@ static void read_some(uv_tcp_socket *t)
     for (int i = 0; i < READS_A_TURN; i++) {
         ssize_t n = recv(t->fd, buffer, TERN_UV_BUFFER, 0);
         if (n > 0) {
-            t->base.opening = false;
+            heard(t);
             t->base.events->on_data(t->base.owner, buffer, (size_t)n);
             /* Less than asked for means that nothing more is there now. */
             if (t->closed || t->broken || !t->reading || n < TERN_UV_BUFFER) {
@@ -171,7 +189,7 @@ static void handle(uv_tcp_socket *t, int events, bool error)
     }
     if ((events & UV_WRITABLE) && t->full && !t->closed && !t->broken) {
         t->full = false;
-        t->base.opening = false; /* it is connected, else it would take none */
+        heard(t); /* it is connected, else it would take none */
         t->base.events->on_writable(t->base.owner);
     }
 }
@@ -233,6 +251,7 @@ static int make(tern_loop *loop, int fd, const tern_endpoint *remote, uv_tcp_soc
     t->base.loop = loop;
     t->base.remote = *remote;
     tern_deferred_init(&t->failed, on_failed_at_once);
+    tern_list_init(&t->link);
     tern_uv_hold(u);
     u->sockets++;
     *ret = t;
@@ -332,10 +351,37 @@ int tern_uv_tcp_dial(tern_loop *loop, const tern_endpoint *to, const tern_endpoi
         t->code = code;
         tern_defer(loop, &t->failed);
     } else {
+        tern_socket_local(fd, &t->base.local);
+        tern_list_push(&tern_uv_of(loop)->opening, &t->link);
         watch(t, false);
     }
     *ret = &t->base;
     return 0;
+}
+
+static bool is_ours(const tern_watches *w, const tern_endpoint *e)
+{
+    for (size_t i = 0; i < w->known_count; i++) {
+        if (w->known[i].family == e->family && memcmp(w->known[i].ip, e->ip, 16) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Their answers cannot reach us. Loopback has more addresses than the interface names. */
+void tern_uv_tcp_orphans(tern_loop *loop)
+{
+    tern_uv *u = tern_uv_of(loop);
+    for (tern_list *l = u->opening.next; l != &u->opening; l = l->next) {
+        uv_tcp_socket *t = TERN_CONTAINER(l, uv_tcp_socket, link);
+        const tern_endpoint *e = &t->base.local;
+        if (t->code == 0 && e->family != 0 && !tern_endpoint_is_unspecified(e) &&
+            !tern_endpoint_is_loopback(e) && !is_ours(&loop->watches, e)) {
+            t->code = TERN_E_UNREACHABLE;
+            tern_defer(loop, &t->failed);
+        }
+    }
 }
 
 /* --- calls --- */
@@ -429,6 +475,7 @@ void tern_uv_tcp_close(tern_tcp *base, bool abort)
     t->closed = true;
     tern_uv_of(base->loop)->sockets--;
     tern_deferred_cancel(&t->failed);
+    tern_list_remove(&t->link);
     if (abort) {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         setsockopt(t->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);

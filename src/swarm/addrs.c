@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-enum { INTERFACES_MAX = 64, ADDRS_MAX = 256 };
+enum { ADDRS_MAX = 256 };
 
 void tern_swarm_forget_addresses(tern_swarm *swarm)
 {
@@ -50,14 +50,14 @@ static tern_multiaddr *with_ip(const tern_multiaddr *addr, const tern_endpoint *
 
 static void add_expanded(tern_swarm *swarm, const tern_multiaddr *addr)
 {
-    tern_endpoint bound, own[INTERFACES_MAX];
+    tern_endpoint bound, own[TERN_INTERFACES_MAX];
     uint32_t transport;
     if (!tern_ma_endpoint(addr, &bound, &transport) || !tern_endpoint_is_unspecified(&bound)) {
         add(swarm, tern_multiaddr_ref(addr));
         return;
     }
-    size_t n = tern_loop_addresses(swarm->net.loop, own, INTERFACES_MAX);
-    for (size_t i = 0; i < n && i < INTERFACES_MAX; i++) {
+    size_t n = tern_loop_addresses(swarm->net.loop, own, TERN_INTERFACES_MAX);
+    for (size_t i = 0; i < n && i < TERN_INTERFACES_MAX; i++) {
         if (own[i].family == bound.family && !tern_endpoint_is_link_local(&own[i])) {
             add(swarm, with_ip(addr, &bound, &own[i], transport));
         }

@@ -72,6 +72,7 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     tern_connmgr_init(&swarm->connmgr);
     tern_gater_init(&swarm->gater);
     tern_deferred_init(&swarm->stopped, on_stopped);
+    tern_swarm_watch(swarm);
     *ret = swarm;
     return 0;
 }
@@ -81,6 +82,7 @@ void tern_swarm_free(tern_swarm *swarm)
     if (swarm == NULL) {
         return;
     }
+    tern_swarm_unwatch(swarm);
     tern_timer_stop(&swarm->stop_timer);
     tern_deferred_cancel(&swarm->stopped);
     tern_deferred_cancel(&swarm->net.sockets_gone);
@@ -464,6 +466,7 @@ void tern_swarm_stop(tern_swarm *swarm)
         return;
     }
     swarm->stopping = true;
+    tern_swarm_unwatch(swarm);
     tern_swarm_close_listeners(swarm);
     tern_swarm_cancel_pending(swarm);
     tern_swarm_cancel_dials(swarm);

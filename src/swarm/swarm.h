@@ -7,7 +7,7 @@
  *   resolve.c   names to addresses        dial_rank.c  which address when
  *   streams.c   protocols: incoming streams to handlers, outgoing ones negotiated
  *   addrs.c     what we announce          peerstore.c  what we know of peers
- *   remember.c  what outlives the node
+ *   remember.c  what outlives the node  network.c    addresses of ours that come and go
  *   connmgr.c   which connections stay    gater.c      who may connect at all
  *
  * It fills the tern_net table that all rooms below use. */
@@ -27,7 +27,7 @@ typedef struct tern_swarm tern_swarm;
 typedef struct tern_swarm_conn tern_swarm_conn;
 typedef struct tern_swarm_peer tern_swarm_peer;
 
-enum { TERN_PROTOCOLS_MAX = 64 };
+enum { TERN_PROTOCOLS_MAX = 64, TERN_INTERFACES_MAX = 64 };
 
 /* What the swarm's owner (the host) hears. */
 typedef struct tern_swarm_events {
@@ -37,7 +37,9 @@ typedef struct tern_swarm_events {
     void (*on_protocols)(void *owner); /* the protocols that we speak changed */
     /* An incoming connection broke the rules before it was secured; may be NULL. */
     void (*on_misbehaving)(void *owner, const tern_endpoint *remote, const tern_error *why);
-    void (*on_stopped)(void *owner); /* after tern_swarm_stop: nothing is open any more */
+    void (*on_addresses)(void *owner); /* the machine's addresses changed */
+    void (*on_awake)(void *owner);     /* we stood still: connections may be dead unnoticed */
+    void (*on_stopped)(void *owner);   /* after tern_swarm_stop: nothing is open any more */
 } tern_swarm_events;
 
 /* A live connection in the table. */
@@ -50,6 +52,7 @@ struct tern_swarm_conn {
     tern_conn *conn;
     tern_swarm_peer *peer;
     tern_endpoint block; /* the remote's address block that limits count, family 0 = not counted */
+    uint64_t gone;       /* when it ends unless our address comes back; 0 = it is there */
     uint64_t used;       /* when a stream was last opened, by either side */
     size_t serial;       /* grows from each to the next in the table */
 };
@@ -91,6 +94,8 @@ struct tern_swarm {
     uint64_t addrs_until;       /* the cache's age */
     tern_multiaddr **announced; /* given by the owner: they replace what is listened on */
     size_t announced_count;
+    tern_watch watch;
+    tern_timer gone_timer;
     tern_timer stop_timer;
     tern_deferred stopped;
     bool stopping, draining;
@@ -194,6 +199,11 @@ void tern_swarm_forget_addresses(tern_swarm *swarm);
  */
 int tern_swarm_announce(tern_swarm *swarm, const tern_multiaddr *addr);
 void tern_swarm_forget_announced(tern_swarm *swarm);
+
+/* ---- network.c ---- */
+/* From birth to stop: the machine's addresses are watched. */
+void tern_swarm_watch(tern_swarm *swarm);
+void tern_swarm_unwatch(tern_swarm *swarm);
 
 static inline tern_swarm *tern_swarm_of(tern_net *net)
 {

@@ -61,10 +61,19 @@ static void on_stopped(void *owner, tern_node *node)
     n->stopped++;
 }
 
+static void on_addresses(void *owner, tern_node *node)
+{
+    sim_node *n = owner;
+    assert_ptr_equal(node, n->node);
+    assert_int_equal(n->stopped, 0);
+    n->moved++;
+}
+
 static const tern_node_events events = {.on_connected = on_connected,
                                         .on_disconnected = on_disconnected,
                                         .on_identified = on_identified,
-                                        .on_stopped = on_stopped};
+                                        .on_stopped = on_stopped,
+                                        .on_addresses = on_addresses};
 
 /* ---- the world ---- */
 

@@ -27,10 +27,10 @@ typedef struct sim_node {
     tern_node *node; /* NULL once freed */
     tern_peer_id id;
     char addr[TERN_PEER_ID_TEXT + 80]; /* where it listens, with /p2p; "" = nowhere */
-    unsigned connected, disconnected, identified, stopped;
-    tern_conn *conn; /* the newest, until it is gone */
-    tern_error why;  /* of the last disconnection */
-    char agent[129]; /* of the last identify */
+    unsigned connected, disconnected, identified, stopped, moved; /* moved: on_addresses */
+    tern_conn *conn;                                              /* the newest, until it is gone */
+    tern_error why;                                               /* of the last disconnection */
+    char agent[129];                                              /* of the last identify */
     char observed[128];
     char addrs[1024];     /* what the peer listens on, "," behind each */
     char protocols[1024]; /* the same of protocols */

@@ -108,8 +108,10 @@ static unsigned count_fds(void)
 
 static int try_birth(world *w, who *n, size_t key, tern_error *error)
 {
-    static const tern_node_events events = {on_connected, on_disconnected, on_identified,
-                                            on_stopped};
+    static const tern_node_events events = {.on_connected = on_connected,
+                                            .on_disconnected = on_disconnected,
+                                            .on_identified = on_identified,
+                                            .on_stopped = on_stopped};
     static const uint8_t psk[TERN_PSK] = {1, 2, 3};
     tern_options o;
     tern_options_init(&o);
