@@ -139,7 +139,7 @@ static void on_duration(void *arg)
 /* ---- listening ---- */
 
 /* "/ip4/1.2.3.4/tcp/0" and "/ip4/1.2.3.4/tcp/0/ws" mean one free port for both: once a port was
- * picked for an ip, later zeros of that ip become it. */
+ * picked for an ip, later zeros of that ip become it. (Ports of UDP are shared by the library.) */
 static void share_port(const app_list *listen, char bound[][ADDR_MAX], size_t i, char *out)
 {
     const char *text = listen->items[i];
@@ -174,6 +174,22 @@ static int listen_all(run_command *r, const app_list *listen)
         }
     }
     return APP_OK;
+}
+
+/* On the same port as TCP where it is free, else on another. */
+static void listen_udp(run_command *r, const char *ip, long port, bool loud)
+{
+    char text[64];
+    tern_error error;
+    snprintf(text, sizeof text, "%s/udp/%ld/webrtc-direct", ip, port);
+    int code = tern_node_listen(r->node, text, NULL, 0, &error);
+    if (code == TERN_E_ADDRINUSE) {
+        snprintf(text, sizeof text, "%s/udp/0/webrtc-direct", ip);
+        code = tern_node_listen(r->node, text, NULL, 0, &error);
+    }
+    if (code != 0 && loud) {
+        app_say_error(text, &error);
+    }
 }
 
 /* Without --listen: every transport on port 4001 where it is free, else on another; IPv6 where the
@@ -212,6 +228,11 @@ static int listen_default(run_command *r)
         if (code != 0 && i == 0) {
             return APP_FAILED;
         }
+    }
+    /* UDP: what the machine refuses is told, and TCP goes on. */
+    if (r->o->psk == NULL) {
+        listen_udp(r, "/ip4/0.0.0.0", port, true);
+        listen_udp(r, "/ip6/::", port, false);
     }
     return APP_OK;
 }

@@ -88,6 +88,23 @@
     X(mplex_bad_stream, "mplex opens of a stream that is open")                                    \
     X(mplex_flood, "mplex sessions ended by floods of resets, opens or empty frames")              \
     X(mplex_overflow, "mplex streams reset because they were not read")                            \
+    X(stun_malformed, "Datagrams that begin as STUN and are no message of ICE's")                  \
+    X(stun_bad_user, "STUN requests with a user name that is not WebRTC Direct's")                 \
+    X(stun_forged, "STUN requests whose integrity or fingerprint is missing or wrong")             \
+    X(stun_unexpected, "STUN messages that nobody here asked for")                                 \
+    X(stun_paths, "STUN requests of a peer from too many addresses")                               \
+    X(dtls_unexpected, "DTLS datagrams from addresses that were not checked by ICE")               \
+    X(dtls_failed, "DTLS handshakes that failed")                                                  \
+    X(dtls_dropped, "DTLS records that do not decrypt, are repeated, or of epoch 0")               \
+    X(dtls_wrong_certificate, "DTLS handshakes with another certificate than the address names")   \
+    X(sctp_bad_packet, "SCTP packets with a wrong checksum, tag or length")                        \
+    X(sctp_bad_chunk, "SCTP chunks that do not parse or that the state forbids")                   \
+    X(sctp_beyond, "SCTP data beyond the window")                                                  \
+    X(channel_bad_open, "Data channels opened with a malformed message, a wrong or a used id")     \
+    X(channel_flood, "WebRTC connections ended because channels were opened and not closed")       \
+    X(channel_malformed, "Data channel frames that do not parse or are too large")                 \
+    X(channel_unknown, "Messages on data channels that are not open")                              \
+    X(channel_unread, "Streams reset because unread they held up others")                          \
     X(http_malformed, "HTTP requests that do not parse")                                           \
     X(http_too_large, "HTTP requests with a head beyond its limit")                                \
     X(http_timeout, "HTTP requests not finished in time")                                          \

@@ -130,13 +130,15 @@ struct tern_net {
     const tern_net_ops *ops;
     tern_list sockets; /* streams over sockets that are alive, also dropped ones */
     uint32_t socket_count;
+    uint32_t natives; /* conns of transports that make conns, alive: also those not secured yet */
     tern_crowds pending;        /* incoming connections that are not secured yet, on any road */
-    tern_deferred sockets_gone; /* queued when the last of them goes; fn NULL = nobody waits */
+    tern_deferred sockets_gone; /* queued when the last of these goes; fn NULL = nobody waits */
     uint64_t conn_ids;          /* the last one given */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
     struct tern_tls_identity *tls;     /* made by secure/tls, freed by the host */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
     struct tern_udp_ports *udp_ports; /* the shared UDP ports: loop/udp_port */
+    struct tern_webrtc *webrtc;       /* made and freed by webrtc/ */
     struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
                              frees it */
     bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */

@@ -178,7 +178,7 @@ static void check_stopped(tern_swarm *swarm)
     if (!swarm->stopping || swarm->conn_count > 0) {
         return;
     }
-    if (tern_list_empty(&swarm->net.sockets)) {
+    if (tern_list_empty(&swarm->net.sockets) && swarm->net.natives == 0) {
         tern_timer_stop(&swarm->stop_timer);
         tern_defer(swarm->net.loop, &swarm->stopped);
     } else if (!swarm->draining) { /* last bytes and farewells are still on their way */

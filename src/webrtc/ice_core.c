@@ -25,8 +25,8 @@ static bool ice_chars(tern_span s)
 
 int tern_ice_read_user(tern_span username, tern_ice_user *ret)
 {
-    const uint8_t *colon = memchr(username.data, ':', username.len);
-    if (username.len == 0 || colon == NULL) {
+    const uint8_t *colon = username.len > 0 ? memchr(username.data, ':', username.len) : NULL;
+    if (colon == NULL) {
         return TERN_E_PROTOCOL;
     }
     ret->server = (tern_span){username.data, (size_t)(colon - username.data)};

@@ -4,6 +4,8 @@
  *   tcp + noise + yamux   3: SYN | proposal and m1 | m3, the ping's proposal and the ping
  *   ws  + noise + yamux   4: one more for the upgrade
  *   TCP Fast Open, with a cookie, saves one: the first flight travels with the SYN
+ *   webrtc-direct         6: STUN | DTLS 1.2, two | SCTP with Noise's first message | the second,
+ *                         the third | the ping's proposal and the ping
  *   no early muxer        the same: the muxer's proposal travels with what follows it
  *   optimism refused      the first dial falls back on a second connection; from then on the peer
  * is known, and its connections take one round trip more */
@@ -193,6 +195,17 @@ static void test_fast_ws(void **state)
     fast("/ip4/192.0.2.2/tcp/4001/ws", NULL, 4, 3);
 }
 
+static void test_webrtc_direct(void **state)
+{
+    world w;
+    char bound[256];
+    (void)state;
+    open_world(&w);
+    listen_at(&w, "/ip4/192.0.2.2/udp/4001/webrtc-direct", bound);
+    assert_int_equal(measure(&w, bound), 6);
+    close_world(&w);
+}
+
 /* ---- a peer without early muxers ---- */
 
 static int silent_begin(tern_secure_op *op)
@@ -352,10 +365,11 @@ static void test_refused_ws(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp),         cmocka_unit_test(test_ws),
-        cmocka_unit_test(test_fast_noise),  cmocka_unit_test(test_fast_tls),
-        cmocka_unit_test(test_fast_ws),     cmocka_unit_test(test_no_early_muxer),
-        cmocka_unit_test(test_refused_tcp), cmocka_unit_test(test_refused_ws),
+        cmocka_unit_test(test_tcp),           cmocka_unit_test(test_ws),
+        cmocka_unit_test(test_fast_noise),    cmocka_unit_test(test_fast_tls),
+        cmocka_unit_test(test_fast_ws),       cmocka_unit_test(test_no_early_muxer),
+        cmocka_unit_test(test_refused_tcp),   cmocka_unit_test(test_refused_ws),
+        cmocka_unit_test(test_webrtc_direct),
     };
     return TERN_TEST_MAIN(tests);
 }
