@@ -16,9 +16,9 @@ class Peer:
 
 
 PEERS = {
-    "go": Peer("go-libp2p", muxers=("yamux",)),
+    "go": Peer("go-libp2p", transports=("tcp", "ws", "wss", "webrtc-direct"), muxers=("yamux",)),
     "rust": Peer("rust-libp2p/", unsigned=("ed25519", "secp256k1", "ecdsa", "rsa")),  # the domain of the RFC's text
-    "js": Peer("js-libp2p/", keys=("ed25519", "secp256k1", "rsa")),
+    "js": Peer("js-libp2p/", transports=("tcp", "ws", "wss", "webrtc-direct"), keys=("ed25519", "secp256k1", "rsa")),
     "py": Peer("py-libp2p/", transports=("tcp", "ws"), psk="py-libp2p's private networks are its own: Salsa20, 8 bytes of nonce",
                keys=("ed25519", "secp256k1", "rsa"), unsigned=("rsa",)),  # leaves out RSA's Type, 0
 }
@@ -57,6 +57,7 @@ LISTEN = {  # how each transport is listened on
     "tcp": "/ip4/127.0.0.1/tcp/0",
     "ws": "/ip4/127.0.0.1/tcp/0/ws",
     "wss": "/ip4/127.0.0.1/tcp/0/tls/ws",
+    "webrtc-direct": "/ip4/127.0.0.1/udp/0/webrtc-direct",
 }
 
 # The spine: what a node needs to be reachable at all.
@@ -80,6 +81,7 @@ FULL = BASE + [
     Row("ws", "noise", "yamux", psk=True, peers="go rust js"),
     Row("wss", "noise", "yamux", peers="go rust js", actions="ping identify perf"),
     Row("wss", "tls", "yamux", peers="go rust js"),
+    Row("webrtc-direct", "any", "any", peers="go js", actions="ping identify perf"),  # security and muxer are its own
     *(Row("tcp", security, "yamux", key=key, actions="ping identify")
       for security in ("noise", "tls") for key in ("secp256k1", "ecdsa", "rsa")),
 ]

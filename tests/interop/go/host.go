@@ -17,6 +17,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	libp2pwebrtc "github.com/libp2p/go-libp2p/p2p/transport/webrtc"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 )
 
@@ -45,8 +46,9 @@ func newHost(a args) (host.Host, error) {
 	if len(a.listen) == 0 {
 		options = append(options, libp2p.NoListenAddrs)
 	}
-	if a.psk == "" { // QUIC cannot carry a private network
-		options = append(options, libp2p.Transport(libp2pquic.NewTransport))
+	if a.psk == "" { // QUIC and WebRTC cannot carry a private network
+		options = append(options, libp2p.Transport(libp2pquic.NewTransport),
+			libp2p.Transport(libp2pwebrtc.New))
 	} else {
 		psk, err := readPSK(a.psk)
 		if err != nil {

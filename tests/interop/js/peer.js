@@ -11,6 +11,7 @@ import { ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
+import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -44,7 +45,8 @@ async function newNode (args) {
   return createLibp2p({
     privateKey: await (type === 'RSA' ? generateKeyPair(type, 2048) : generateKeyPair(type)),
     addresses: { listen: args.listen },
-    transports: [tcp(), webSockets(webOptions(args))],
+    // A private network cannot go over WebRTC.
+    transports: [tcp(), webSockets(webOptions(args)), ...(args.psk == null ? [webRTCDirect()] : [])],
     ...(args.psk != null && { connectionProtector: preSharedKey({ psk: readFileSync(args.psk) }) }),
     connectionEncrypters: offered(SECURITY, args.security),
     streamMuxers: offered(MUXERS, args.muxer),
