@@ -60,8 +60,8 @@ static bool read_address(const uint8_t *v, size_t n, const uint8_t *header, tern
     }
     *ret = (tern_endpoint){.family = ip_n == 4 ? 4 : 6};
     ret->port = (uint16_t)(tern_get16(v + 2) ^ (COOKIE >> 16));
-    for (size_t i = 0; i < ip_n && i < sizeof ret->ip; i++) { /* gcc 12 does not see that it is */
-        ret->ip[i] = v[4 + i] ^ header[4 + i]; /* the cookie, then the transaction */
+    for (size_t i = 0; i < ip_n && i < sizeof ret->ip; i++) { /* the second for gcc 12 alone */
+        ret->ip[i] = v[4 + i] ^ header[4 + i];                /* the cookie, then the transaction */
     }
     return true;
 }
