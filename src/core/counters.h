@@ -105,6 +105,11 @@
     X(channel_malformed, "Data channel frames that do not parse or are too large")                 \
     X(channel_unknown, "Messages on data channels that are not open")                              \
     X(channel_unread, "Streams reset because unread they held up others")                          \
+    X(quic_malformed, "Datagrams that are no QUIC packets")                                        \
+    X(quic_unknown, "QUIC packets of no connection")                                               \
+    X(quic_versions, "QUIC packets of another version")                                            \
+    X(quic_retries, "QUIC clients asked to prove their address")                                   \
+    X(quic_violations, "QUIC connections whose peer broke the rules")                              \
     X(http_malformed, "HTTP requests that do not parse")                                           \
     X(http_too_large, "HTTP requests with a head beyond its limit")                                \
     X(http_timeout, "HTTP requests not finished in time")                                          \

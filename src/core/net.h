@@ -12,6 +12,7 @@
 #include "core/protocol.h"
 #include "crypto/key.h"
 #include "loop/op.h"
+#include "loop/udp_port.h"
 
 /* Limits and times, one struct of defaults; the host fills it from the options. Times in
  * nanoseconds. */
@@ -139,9 +140,10 @@ struct tern_net {
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
     struct tern_udp_ports *udp_ports; /* the shared UDP ports: loop/udp_port */
     struct tern_webrtc *webrtc;       /* made and freed by webrtc/ */
-    struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
-                             frees it */
-    bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */
+    struct tern_web *web;   /* certificate and authorities for the web: transport/web_tls; the host
+                               frees it */
+    bool fast_open;         /* TCP Fast Open: the first flight of a dial may travel with the SYN */
+    struct tern_quic *quic; /* made and freed by quic/ */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes), the host's; NULL = none */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;
      * the callee takes the stream and answers. NULL answers 404. */

@@ -172,3 +172,8 @@ tern_span tern_cert_der(const tern_cert *c)
 {
     return (tern_span){c->der, c->der_n};
 }
+
+ssize_t tern_cert_private(const tern_cert *c, uint8_t *out, size_t cap)
+{
+    return tern_evp_write_private(c->pkey, out, cap);
+}

@@ -22,6 +22,9 @@ typedef struct tern_cert tern_cert;
 int tern_cert_make(const tern_key *identity, uint64_t wall, tern_cert **ret);
 void tern_cert_free(tern_cert *cert); /* wipes the key; NULL is nothing */
 tern_span tern_cert_der(const tern_cert *cert);
+/* Its private key in DER, for another TLS library; the length, or TERN_E_TOO_LARGE. The caller
+ * wipes it. */
+ssize_t tern_cert_private(const tern_cert *cert, uint8_t *out, size_t cap);
 
 /* Judges a peer's certificate: DER, validity at `wall`, its signature over
  * itself, the extension and the identity's signature in it. 0 and the identity

@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "host/parts.h"
 #include "loop/uv.h"
+#include "quic/quic.h"
 #include "secure/noise.h"
 #include "secure/tls.h"
 
@@ -408,6 +409,7 @@ void tern_node_free(tern_node *node)
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);
         tern_node_free_certificates(node);
+        tern_quic_free(tern_node_net(node));
     }
     tern_swarm_free(node->swarm);
     tern_page_free(node->page);

@@ -186,7 +186,7 @@ static void test_refused(void **state)
     sim_dial d;
     (void)state;
     setup(&p);
-    const char *texts[] = {"/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.2/udp/1/quic-v1",
+    const char *texts[] = {"/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.2/udp/1/quic",
                            "/ip4/10.0.0.2/tcp/2"};
     dial_all(&p, texts, 3, &d);
     assert_null(d.conn);
@@ -198,7 +198,7 @@ static void test_refused(void **state)
     sim_nodes_dial_one(p.a, "/ip4/10.0.0.2/tcp/1", &d);
     assert_int_equal(d.error.code, TERN_E_REFUSED);
     assert_non_null(strstr(d.error.text, "10.0.0.2:1"));
-    sim_nodes_dial_one(p.a, "/ip4/10.0.0.2/udp/1/quic-v1", &d);
+    sim_nodes_dial_one(p.a, "/ip4/10.0.0.2/udp/1/quic", &d);
     assert_int_equal(d.error.code, TERN_E_UNSUPPORTED);
     sim_nodes_clear(&p.w);
 }

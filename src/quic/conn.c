@@ -1,0 +1,399 @@
+/* A QUIC connection: birth, the end of the handshake, the end. See conn.h.
+ *
+ *     accept, dial -> handshake -> the peer is proven -> given to listener or dial -> streams
+ *                         \--------------------------------------------------------> the end
+ */
+#include "quic/conn.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "quic/quic.h"
+#include "quic/tls.h"
+
+#define IDLE_TIME   (30 * TERN_SEC)
+#define KEEP_ALIVE  (10 * TERN_SEC) /* rust gives up after ten; the lesser of both times counts */
+#define FLUSH_TIME  (2 * TERN_SEC)  /* of a close in good order, for what is on its way */
+#define WINDOW      (512 << 10)     /* of a stream at first */
+#define CONN_WINDOW (768 << 10)
+enum { UNI_STREAMS = 3, CIDS = 4 };
+
+static tern_multiaddr *address_of(const tern_endpoint *e)
+{
+    tern_multiaddr *udp = tern_ma_from_endpoint(e, TERN_MA_UDP);
+    tern_multiaddr *whole = udp != NULL ? tern_ma_with(udp, TERN_MA_QUIC_V1, NULL, 0) : NULL;
+    tern_multiaddr_unref(udp);
+    return whole;
+}
+
+/* ---- birth ---- */
+
+static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+    return ((quic_conn *)ref->user_data)->q;
+}
+
+/* GnuTLS asks once the peer has shown its certificate. */
+static int verify(gnutls_session_t session)
+{
+    ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
+    quic_conn *c = ref->user_data;
+    tern_error why;
+    tern_peer_id peer;
+    int e = quic_tls_peer(c->net, session, &c->key, &why);
+    if (e == 0 && c->expected.len > 0) {
+        tern_key_peer_id(c->key, &peer);
+        if (!tern_peer_id_equal(&peer, &c->expected)) {
+            c->net->counters.tls_wrong_peer++;
+            e = tern_fail(&why, TERN_E_PEER_ID, "quic", "another peer than expected answers");
+        }
+    }
+    if (e != 0 && c->failure == NULL) {
+        c->failure = tern_memdup(&why, sizeof why);
+    }
+    return e;
+}
+
+static void fill_settings(const quic_conn *c, ngtcp2_settings *settings,
+                          ngtcp2_transport_params *params)
+{
+    const tern_limits *l = &c->net->limits;
+    ngtcp2_settings_default(settings);
+    settings->initial_ts = tern_loop_now(c->base.loop);
+    settings->rand_ctx.native_handle = c->base.loop;
+    settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    settings->max_tx_udp_payload_size = QUIC_PACKET_MAX;
+    settings->handshake_timeout = l->upgrade_time;
+    settings->max_stream_window =
+        l->stream_window_max < (16 << 20) ? l->stream_window_max : 16 << 20;
+    settings->max_window = settings->max_stream_window / 2 * 3;
+    ngtcp2_transport_params_default(params);
+    params->initial_max_stream_data_bidi_local = WINDOW;
+    params->initial_max_stream_data_bidi_remote = WINDOW;
+    params->initial_max_stream_data_uni = 16 << 10;
+    params->initial_max_data = CONN_WINDOW;
+    params->initial_max_streams_bidi = l->streams_per_conn;
+    params->initial_max_streams_uni = UNI_STREAMS;
+    params->max_idle_timeout = IDLE_TIME;
+    params->active_connection_id_limit = CIDS;
+}
+
+static void on_linger(tern_timer *timer)
+{
+    quic_conn *c = TERN_CONTAINER(timer, quic_conn, linger);
+    tern_error why;
+    quic_conn_say_goodbye(c, true, c->close_code, 0);
+    tern_fail_wire(&why, c->close_code == 0 ? 0 : TERN_E_CONN_CLOSED, c->close_code, "quic", "%s",
+                   c->close_text != NULL ? c->close_text : "closed on this side");
+    quic_conn_fail(c, &why);
+}
+
+static quic_conn *new_conn(quic_endpoint *e, const tern_endpoint *remote, bool inbound)
+{
+    tern_net *net = e->net;
+    quic_conn *c = tern_calloc(1, sizeof *c);
+    if (c == NULL) {
+        return NULL;
+    }
+    tern_conn_facts facts = {.local = address_of(&e->local),
+                             .remote = address_of(remote),
+                             .transport = "quic-v1",
+                             .security = "tls",
+                             .muxer = "native",
+                             .inbound = inbound};
+    tern_conn_init(&c->base, &quic_conn_ops, net->loop, &facts);
+    c->endpoint = e;
+    c->net = net;
+    c->remote = *remote;
+    c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
+    tern_deferred_init(&c->turn, quic_conn_turn);
+    tern_list *lists[] = {&c->link, &c->waiting, &c->streams, &c->ready, &c->unopened, &c->acts};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        tern_list_init(lists[i]);
+    }
+    if (facts.local == NULL || facts.remote == NULL) {
+        tern_conn_facts_clear(&c->base.facts);
+        tern_free(c);
+        return NULL;
+    }
+    tern_list_push(&e->conns, &c->link);
+    e->users++;
+    return c;
+}
+
+/* Of a conn that nobody knows yet. */
+static void free_conn(quic_conn *c)
+{
+    quic_endpoint *e = c->endpoint;
+    if (c->q != NULL) {
+        ngtcp2_conn_del(c->q);
+    }
+    if (c->tls != NULL) {
+        gnutls_deinit(c->tls);
+    }
+    tern_deferred_cancel(&c->turn);
+    tern_timer_stop(&c->timer);
+    tern_timer_stop(&c->linger);
+    tern_list_remove(&c->link);
+    tern_list_remove(&c->waiting);
+    tern_key_unref(c->key);
+    tern_free(c->failure);
+    tern_conn_facts_clear(&c->base.facts);
+    tern_free(c);
+    quic_endpoint_unuse(e);
+}
+
+static int make_tls(quic_conn *c, bool server)
+{
+    int e = quic_tls_session(c->endpoint->quic->credentials, server, &c->ref, verify, &c->tls);
+    if (e == 0) {
+        ngtcp2_conn_set_tls_native_handle(c->q, c->tls);
+        ngtcp2_conn_set_keep_alive_timeout(c->q, KEEP_ALIVE);
+    }
+    return e;
+}
+
+quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
+                            const ngtcp2_cid *original)
+{
+    quic_conn *c = new_conn(e, from, true);
+    ngtcp2_settings settings;
+    ngtcp2_transport_params params;
+    ngtcp2_callbacks callbacks;
+    quic_address local, remote;
+    ngtcp2_cid scid = {.datalen = QUIC_CID};
+    if (c == NULL) {
+        return NULL;
+    }
+    fill_settings(c, &settings, &params);
+    params.original_dcid = original != NULL ? *original : hd->dcid;
+    params.original_dcid_present = 1;
+    if (original != NULL) { /* it came back with the token of our Retry */
+        params.retry_scid = hd->dcid;
+        params.retry_scid_present = 1;
+        settings.token = hd->token;
+        settings.tokenlen = hd->tokenlen;
+        settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+    }
+    tern_loop_random(e->net->loop, scid.data, scid.datalen);
+    params.stateless_reset_token_present = ngtcp2_crypto_generate_stateless_reset_token(
+                                               params.stateless_reset_token, e->quic->reset_key,
+                                               sizeof e->quic->reset_key, &scid) == 0;
+    quic_conn_callbacks(&callbacks, true);
+    quic_address_from(&local, &e->local);
+    quic_address_from(&remote, from);
+    ngtcp2_path path = {local.view, remote.view, NULL};
+    if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &callbacks, &settings,
+                               &params, NULL, c) != 0 ||
+        make_tls(c, true) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
+        quic_endpoint_add_cid(e, &hd->dcid, c) != 0) {
+        quic_endpoint_remove_cid(e, &scid);
+        free_conn(c);
+        return NULL;
+    }
+    c->half_open = 1;
+    e->half_open++;
+    return c;
+}
+
+quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to)
+{
+    quic_conn *c = new_conn(e, to, false);
+    ngtcp2_settings settings;
+    ngtcp2_transport_params params;
+    ngtcp2_callbacks callbacks;
+    quic_address local, remote;
+    ngtcp2_cid scid = {.datalen = QUIC_CID}, dcid = {.datalen = 16};
+    if (c == NULL) {
+        return NULL;
+    }
+    fill_settings(c, &settings, &params);
+    tern_loop_random(e->net->loop, scid.data, scid.datalen);
+    tern_loop_random(e->net->loop, dcid.data, dcid.datalen);
+    quic_conn_callbacks(&callbacks, false);
+    quic_address_from(&local, &e->local);
+    quic_address_from(&remote, to);
+    ngtcp2_path path = {local.view, remote.view, NULL};
+    if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks,
+                               &settings, &params, NULL, c) != 0 ||
+        make_tls(c, false) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0) {
+        free_conn(c);
+        return NULL;
+    }
+    c->dial = op;
+    c->expected = op->expected;
+    quic_conn_want_turn(c);
+    return c;
+}
+
+/* ---- the handshake's end ---- */
+
+static void close_half(quic_conn *c)
+{
+    if (c->half_open) {
+        c->half_open = 0;
+        c->endpoint->half_open--;
+    }
+}
+
+void quic_conn_ready(quic_conn *c)
+{
+    tern_dial_op *op = c->dial;
+    close_half(c);
+    if (c->given || c->over || c->key == NULL) {
+        return;
+    }
+    c->given = 1;
+    c->base.facts.key = c->key;
+    c->key = NULL;
+    tern_key_peer_id(c->base.facts.key, &c->base.facts.peer);
+    c->base.facts.opened = tern_loop_now(c->base.loop);
+    c->base.facts.id = ++c->net->conn_ids;
+    c->net->counters.upgrades++;
+    if (op != NULL) {
+        c->dial = NULL;
+        op->state = NULL;
+        op->conn = &c->base;
+        tern_op_finish(&op->op, NULL);
+    } else if (c->endpoint->listener != NULL) {
+        tern_listener *l = c->endpoint->listener;
+        l->events->on_conn(l->owner, l, &c->base);
+    } else {
+        tern_conn_drop(&c->base, 0, "nobody listens any more");
+    }
+}
+
+/* ---- the end ---- */
+
+static void remove_cids(quic_conn *c)
+{
+    const void *key;
+    void *value;
+    size_t it = 0, n;
+    while (tern_map_next(&c->endpoint->cids, &it, &key, &n, &value)) {
+        if (value == c) {
+            tern_map_remove(&c->endpoint->cids, key, n);
+        }
+    }
+}
+
+static void end_streams(quic_conn *c, const tern_error *why)
+{
+    tern_error each;
+    tern_fail_wire(&each, TERN_E_CONN_CLOSED, why->wire, why->layer, "%s", why->text);
+    tern_list *next;
+    for (tern_list *l = c->streams.next; l != &c->streams; l = next) {
+        quic_stream *s = TERN_CONTAINER(l, quic_stream, link);
+        next = l->next;
+        if (!s->gone) {
+            tern_stream_finish(&s->base, &each);
+        }
+        quic_stream_over(s);
+    }
+}
+
+void quic_conn_fail(quic_conn *c, const tern_error *why)
+{
+    tern_error copy = *why;
+    tern_dial_op *op = c->dial;
+    if (c->over) {
+        return;
+    }
+    c->over = 1;
+    close_half(c);
+    tern_timer_stop(&c->timer);
+    tern_timer_stop(&c->linger);
+    tern_deferred_cancel(&c->turn);
+    tern_list_remove(&c->waiting);
+    remove_cids(c);
+    ngtcp2_conn_del(c->q);
+    c->q = NULL;
+    gnutls_deinit(c->tls);
+    c->tls = NULL;
+    end_streams(c, &copy);
+    if (c->given) {
+        tern_conn_finish(&c->base, &copy);
+        return;
+    }
+    c->net->counters.upgrade_failures++;
+    c->net->counters.upgrade_timeouts += copy.code == TERN_E_TIMEOUT;
+    c->dial = NULL;
+    free_conn(c);
+    if (op != NULL) {
+        op->state = NULL;
+        tern_op_finish(&op->op, &copy);
+    }
+}
+
+void quic_conn_forget_dial(quic_conn *c)
+{
+    tern_error why;
+    c->dial = NULL;
+    tern_fail(&why, TERN_E_CANCELLED, "quic", "cancelled");
+    quic_conn_say_goodbye(c, true, 0, 0);
+    quic_conn_fail(c, &why);
+}
+
+/* ---- the contract ---- */
+
+static tern_stream *conn_open(tern_conn *base, tern_error *reterr)
+{
+    quic_conn *c = (quic_conn *)base;
+    if (c->q == NULL || c->over) {
+        tern_fail(reterr, TERN_E_CONN_CLOSED, "quic", "the connection is over");
+        return NULL;
+    }
+    if (c->unopened_count >= QUIC_UNOPENED_MAX) {
+        tern_fail(reterr, TERN_E_LIMIT, "quic", "too many streams wait for the peer's permission");
+        return NULL;
+    }
+    quic_stream *s = quic_stream_new(c, -1);
+    if (s == NULL) {
+        tern_fail(reterr, TERN_E_NOMEM, "quic", "out of memory");
+        return NULL;
+    }
+    int64_t id;
+    int r = ngtcp2_conn_open_bidi_stream(c->q, &id, s);
+    if (r == 0) {
+        s->id = id;
+        s->base.id = (uint64_t)id;
+    } else {
+        tern_list_push(&c->unopened, &s->ready);
+        c->unopened_count++;
+    }
+    return &s->base;
+}
+
+/* In good order: when nothing is on its way any more, or FLUSH_TIME has passed. */
+static void conn_close(tern_conn *base, uint64_t code, const char *text)
+{
+    quic_conn *c = (quic_conn *)base;
+    if (c->over) {
+        return;
+    }
+    c->closing = 1;
+    c->close_code = code;
+    c->close_text = text;
+    uint64_t now = tern_loop_now(base->loop);
+    tern_timer_start(base->loop, &c->linger, code == 0 && c->unacked > 0 ? now + FLUSH_TIME : now,
+                     on_linger);
+}
+
+static void conn_destroy(tern_conn *base)
+{
+    free_conn((quic_conn *)base);
+}
+
+static size_t conn_held(const tern_conn *base)
+{
+    const quic_conn *c = (const quic_conn *)(const void *)base;
+    return (size_t)c->unread + c->unacked;
+}
+
+const tern_conn_ops quic_conn_ops = {
+    .name = "quic",
+    .open = conn_open,
+    .close = conn_close,
+    .destroy = conn_destroy,
+    .held = conn_held,
+};

@@ -1,0 +1,129 @@
+/* Inside quic/: a QUIC connection as a tern_conn, and its streams. One file a verb:
+ *
+ *   conn.c      birth, the handshake's end, the end     conn_read.c   what ngtcp2 tells
+ *   conn_write.c  packets out, timers                   stream.c      streams
+ *
+ * ngtcp2 may not be called from inside most of what it tells us. So whatever an owner does in an
+ * event only changes our own state, and the connection's turn, a deferred call, does the rest:
+ * resets and stops, then packets, then the timer. */
+#ifndef TERN_QUIC_CONN_H
+#define TERN_QUIC_CONN_H
+
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include "quic/endpoint.h"
+
+enum {
+    QUIC_STREAMS_IN = 256,
+    QUIC_UNOPENED_MAX = 1024,    /* streams of ours that wait for the peer's permission */
+    QUIC_CHUNK = 32 << 10,       /* of what a stream sends */
+    QUIC_SEND_LEAST = 256 << 10, /* so much of a stream may wait to be sent or acknowledged ... */
+    QUIC_SEND_MOST = 16 << 20,   /* ... up to that, with the congestion window */
+};
+
+/* A piece of what a stream sends; it stays where it is until it is acknowledged. */
+typedef struct quic_chunk {
+    struct quic_chunk *next;
+    size_t len;
+    uint8_t data[QUIC_CHUNK];
+} quic_chunk;
+
+typedef struct quic_stream {
+    tern_stream base;
+    quic_conn *conn;
+    tern_list link;           /* in conn->streams */
+    tern_list ready;          /* in conn->ready: has something to send; or in conn->unopened */
+    tern_list act;            /* in conn->acts: a reset or stop is to be told */
+    int64_t id;               /* -1: not opened yet */
+    quic_chunk *first, *last; /* what is not acknowledged */
+    uint64_t acked, written;  /* offsets: of `first`, behind `last` */
+    uint64_t sent;            /* handed to ngtcp2 */
+    uint64_t code;            /* of the reset or stop to be told */
+    unsigned want_reset : 1, want_stop : 1;
+    unsigned fin_sent : 1;
+    unsigned blocked : 1; /* by the peer's flow control */
+    unsigned mute : 1;    /* the peer wants no more, or we reset: what is written goes nowhere */
+    unsigned over : 1;    /* ngtcp2 knows it no more */
+    unsigned gone : 1;    /* the base is done with it */
+} quic_stream;
+
+struct quic_conn {
+    tern_conn base;
+    tern_list link;    /* in endpoint->conns */
+    tern_list waiting; /* in endpoint->waiting */
+    quic_endpoint *endpoint;
+    tern_net *net;
+    ngtcp2_conn *q; /* NULL once it is over */
+    gnutls_session_t tls;
+    ngtcp2_crypto_conn_ref ref;
+    tern_endpoint remote;
+    tern_peer_id expected;
+    tern_key *key;       /* the peer's, once it is proven */
+    tern_error *failure; /* why the peer was refused, during the handshake */
+    tern_dial_op *dial;  /* until the handshake is done */
+    tern_deferred turn;
+    tern_timer timer, linger;
+    tern_list streams, ready, unopened, acts;
+    uint32_t unopened_count;
+    uint64_t unread;  /* delivered, not consumed */
+    size_t unacked;   /* bytes of streams that the peer has not acknowledged */
+    uint64_t unpaced; /* bytes written so far */
+    uint64_t close_code;
+    const char *close_text;
+    unsigned half_open : 1; /* counts in endpoint->half_open */
+    unsigned given : 1;     /* the owner has it */
+    unsigned closing : 1;   /* close was called: ends when nothing is unacked, or at once */
+    unsigned over : 1;      /* finished or to be freed */
+};
+
+/* ---- conn.c ---- */
+quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
+                            const ngtcp2_cid *original);
+quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to);
+/* The handshake is done and the peer is known: gives the conn to who waits for it. */
+void quic_conn_ready(quic_conn *c);
+/* It is over: every stream closes, then the conn, or the dial fails. */
+void quic_conn_fail(quic_conn *c, const tern_error *why);
+/* A dial that nobody waits for any more. */
+void quic_conn_forget_dial(quic_conn *c);
+static inline quic_conn *quic_conn_of(void *user_data)
+{
+    return user_data;
+}
+extern const tern_conn_ops quic_conn_ops;
+
+/* ---- conn_read.c ---- */
+void quic_conn_read(quic_conn *c, tern_datagram *d);
+void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server);
+
+/* ---- conn_write.c ---- */
+void quic_conn_turn(tern_deferred *d);
+static inline void quic_conn_want_turn(quic_conn *c)
+{
+    if (!c->over) {
+        tern_defer(c->base.loop, &c->turn);
+    }
+}
+/* Sends a CONNECTION_CLOSE: `app` = the application's code, else the transport error at hand. */
+void quic_conn_say_goodbye(quic_conn *c, bool app, uint64_t code, int liberr);
+/* The socket has room again; `waiting` is the link of the conn. */
+void quic_conn_go_on(tern_list *waiting);
+
+/* ---- stream.c ---- */
+extern const tern_stream_ops quic_stream_ops;
+/* A stream of the peer's (id) or of ours (-1, opened when the peer permits). NULL without memory.
+ */
+quic_stream *quic_stream_new(quic_conn *c, int64_t id);
+/* ngtcp2 will not touch it any more. */
+void quic_stream_over(quic_stream *s);
+/* So many bytes from the front were acknowledged. */
+void quic_stream_acked(quic_stream *s, uint64_t to);
+/* Up to `cap` spans of what is to be sent next; how many. */
+size_t quic_stream_next(const quic_stream *s, ngtcp2_vec *v, size_t cap);
+static inline bool quic_stream_wants(const quic_stream *s)
+{
+    return s->id >= 0 && !s->over && !s->mute && !s->blocked &&
+           (s->sent < s->written || (s->base.ended && !s->fin_sent));
+}
+
+#endif

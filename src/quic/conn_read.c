@@ -1,0 +1,300 @@
+/* What arrives on a QUIC connection: datagrams go into ngtcp2, which tells us what they mean. See
+ * conn.h for what may be done meanwhile. */
+#include "base/error.h"
+#include "quic/conn.h"
+
+/* ---- streams ---- */
+
+static int on_stream_open(ngtcp2_conn *q, int64_t id, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    if (!ngtcp2_is_bidi_stream(id)) {
+        return 0; /* libp2p has no use for them: what comes is dropped */
+    }
+    quic_stream *s = quic_stream_new(c, id);
+    if (s == NULL) {
+        c->net->counters.allocation_failures++;
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    ngtcp2_conn_set_stream_user_data(q, id, s);
+    tern_conn_accept(&c->base, &s->base);
+    return 0;
+}
+
+static int on_stream_data(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t offset,
+                          const uint8_t *data, size_t n, void *user_data, void *stream_user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    quic_stream *s = stream_user_data;
+    (void)offset;
+    if (s == NULL || s->gone) {
+        ngtcp2_conn_extend_max_stream_offset(q, id, n);
+        ngtcp2_conn_extend_max_offset(q, n);
+        return 0;
+    }
+    if (n > 0) {
+        c->unread += n;
+        /* ngtcp2 is done with the bytes when we return: the owner may overwrite them */
+        tern_stream_deliver(&s->base, (uint8_t *)(uintptr_t)data, n);
+    }
+    if (flags & NGTCP2_STREAM_DATA_FLAG_FIN) {
+        tern_stream_deliver_end(&s->base);
+    }
+    return 0;
+}
+
+static int on_acked(ngtcp2_conn *q, int64_t id, uint64_t offset, uint64_t n, void *user_data,
+                    void *stream_user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    quic_stream *s = stream_user_data;
+    (void)q;
+    (void)id;
+    if (s != NULL && !s->over && n > 0) {
+        quic_stream_acked(s, offset + n);
+    }
+    if (c->closing && c->unacked == 0) {
+        quic_conn_want_turn(c);
+    }
+    return 0;
+}
+
+static void finish_stream(quic_stream *s, int code, uint64_t wire, const char *text)
+{
+    tern_error why;
+    if (!s->gone) {
+        tern_fail_wire(&why, code, wire, "quic", "%s", text);
+        tern_stream_finish(&s->base, &why);
+    }
+}
+
+/* Both halves are over and acknowledged. */
+static int on_stream_close(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t code,
+                           void *user_data, void *stream_user_data)
+{
+    quic_stream *s = stream_user_data;
+    (void)user_data;
+    if (ngtcp2_is_bidi_stream(id) && !ngtcp2_conn_is_local_stream(q, id)) {
+        ngtcp2_conn_extend_max_streams_bidi(q, 1);
+    }
+    if (s != NULL) {
+        bool bad = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0 &&
+                   (!s->base.ended || !s->base.peer_ended);
+        finish_stream(s, bad ? TERN_E_RESET : 0, bad ? code : 0,
+                      bad ? "reset by the peer" : "both sides ended");
+        quic_stream_over(s);
+    }
+    return 0;
+}
+
+/* RESET_STREAM: the peer's half is cut off; libp2p's resets are of both halves. */
+static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t final_size, uint64_t code,
+                           void *user_data, void *stream_user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    quic_stream *s = stream_user_data;
+    (void)q;
+    (void)id;
+    (void)final_size;
+    if (s != NULL && !s->gone) {
+        s->mute = s->want_reset = 1;
+        s->code = code;
+        if (tern_list_empty(&s->act)) {
+            tern_list_push(&c->acts, &s->act);
+        }
+        finish_stream(s, TERN_E_RESET, code, "reset by the peer");
+        quic_conn_want_turn(c);
+    }
+    return 0;
+}
+
+/* STOP_SENDING: ngtcp2 has reset our half; what the peer sends still comes. */
+static int on_stop_sending(ngtcp2_conn *q, int64_t id, uint64_t code, void *user_data,
+                           void *stream_user_data)
+{
+    quic_stream *s = stream_user_data;
+    (void)q;
+    (void)id;
+    (void)code;
+    (void)user_data;
+    if (s != NULL && !s->over) {
+        s->mute = 1;
+        tern_list_remove(&s->ready);
+        if (s->base.peer_ended) { /* nothing goes either way any more */
+            finish_stream(s, s->base.ended ? 0 : TERN_E_RESET, s->base.ended ? 0 : code,
+                          "the peer wants no more of it");
+        }
+    }
+    return 0;
+}
+
+static int on_stream_credit(ngtcp2_conn *q, int64_t id, uint64_t max, void *user_data,
+                            void *stream_user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    quic_stream *s = stream_user_data;
+    (void)q;
+    (void)id;
+    (void)max;
+    if (s != NULL && s->blocked) {
+        s->blocked = 0;
+        if (quic_stream_wants(s) && tern_list_empty(&s->ready)) {
+            tern_list_push(&c->ready, &s->ready);
+        }
+        quic_conn_want_turn(c);
+    }
+    return 0;
+}
+
+/* The peer permits more streams of ours: those that wait are opened, in order. */
+static int on_stream_places(ngtcp2_conn *q, uint64_t max, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    (void)max;
+    while (!tern_list_empty(&c->unopened)) {
+        quic_stream *s = TERN_CONTAINER(c->unopened.next, quic_stream, ready);
+        int64_t id;
+        if (ngtcp2_conn_open_bidi_stream(q, &id, s) != 0) {
+            break;
+        }
+        tern_list_remove(&s->ready);
+        c->unopened_count--;
+        s->id = id;
+        s->base.id = (uint64_t)id;
+        if (quic_stream_wants(s)) {
+            tern_list_push(&c->ready, &s->ready);
+        }
+        quic_conn_want_turn(c);
+    }
+    return 0;
+}
+
+/* ---- the connection ---- */
+
+static int on_handshake(ngtcp2_conn *q, void *user_data)
+{
+    (void)q;
+    quic_conn_ready(user_data);
+    return 0;
+}
+
+static void on_rand(uint8_t *dest, size_t n, const ngtcp2_rand_ctx *ctx)
+{
+    tern_loop_random(ctx->native_handle, dest, n);
+}
+
+static int on_new_cid(ngtcp2_conn *q, ngtcp2_cid *cid, uint8_t *token, size_t n, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    tern_quic *quic = c->endpoint->quic;
+    (void)q;
+    cid->datalen = n;
+    tern_loop_random(c->base.loop, cid->data, n);
+    return ngtcp2_crypto_generate_stateless_reset_token(token, quic->reset_key,
+                                                        sizeof quic->reset_key, cid) != 0 ||
+                   quic_endpoint_add_cid(c->endpoint, cid, c) != 0
+               ? NGTCP2_ERR_CALLBACK_FAILURE
+               : 0;
+}
+
+static int on_cid_gone(ngtcp2_conn *q, const ngtcp2_cid *cid, void *user_data)
+{
+    (void)q;
+    quic_endpoint_remove_cid(quic_conn_of(user_data)->endpoint, cid);
+    return 0;
+}
+
+void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server)
+{
+    *ret = (ngtcp2_callbacks){
+        .client_initial = server ? NULL : ngtcp2_crypto_client_initial_cb,
+        .recv_client_initial = server ? ngtcp2_crypto_recv_client_initial_cb : NULL,
+        .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+        .handshake_completed = on_handshake,
+        .encrypt = ngtcp2_crypto_encrypt_cb,
+        .decrypt = ngtcp2_crypto_decrypt_cb,
+        .hp_mask = ngtcp2_crypto_hp_mask_cb,
+        .recv_stream_data = on_stream_data,
+        .acked_stream_data_offset = on_acked,
+        .stream_open = on_stream_open,
+        .stream_close = on_stream_close,
+        .recv_retry = server ? NULL : ngtcp2_crypto_recv_retry_cb,
+        .extend_max_local_streams_bidi = on_stream_places,
+        .rand = on_rand,
+        .get_new_connection_id = on_new_cid,
+        .remove_connection_id = on_cid_gone,
+        .update_key = ngtcp2_crypto_update_key_cb,
+        .stream_reset = on_stream_reset,
+        .extend_max_stream_data = on_stream_credit,
+        .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
+        .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+        .get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
+        .stream_stop_sending = on_stop_sending,
+        .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+    };
+}
+
+/* ---- datagrams ---- */
+
+/* The peer has closed: why. */
+static void drained(quic_conn *c)
+{
+    const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr(c->q);
+    tern_error why;
+    bool app = e->type == NGTCP2_CCERR_TYPE_APPLICATION;
+    int reason = e->reasonlen < 80 ? (int)e->reasonlen : 80;
+    if (app && e->error_code == 0) {
+        tern_fail(&why, 0, "quic", "the peer closed the connection");
+    } else {
+        c->net->counters.tls_refused += !app;
+        tern_fail_wire(&why, app ? TERN_E_RESET : TERN_E_PROTOCOL, e->error_code, "quic",
+                       "the peer closed the connection with %s code 0x%llx%s%.*s",
+                       app ? "its" : "QUIC's", (unsigned long long)e->error_code,
+                       reason > 0 ? ": " : "", reason, (const char *)e->reason);
+    }
+    quic_conn_fail(c, &why);
+}
+
+/* What ngtcp2 or GnuTLS found wrong. */
+static void broken(quic_conn *c, int r)
+{
+    tern_error why;
+    if (c->failure != NULL) {
+        why = *c->failure;
+    } else if (r == NGTCP2_ERR_CRYPTO) {
+        c->net->counters.tls_malformed++;
+        tern_fail_wire(&why, TERN_E_CRYPTO, ngtcp2_conn_get_tls_alert(c->q), "quic",
+                       "the TLS handshake fails (alert %u)", ngtcp2_conn_get_tls_alert(c->q));
+    } else {
+        c->net->counters.quic_violations++;
+        tern_fail(&why, r == NGTCP2_ERR_NOMEM ? TERN_E_NOMEM : TERN_E_PROTOCOL, "quic",
+                  "the peer breaks the rules: %s", ngtcp2_strerror(r));
+    }
+    quic_conn_say_goodbye(c, false, 0, r);
+    quic_conn_fail(c, &why);
+}
+
+void quic_conn_read(quic_conn *c, tern_datagram *d)
+{
+    quic_address local, remote;
+    if (c->over) {
+        return;
+    }
+    quic_address_from(&local, &c->endpoint->local);
+    quic_address_from(&remote, &d->from);
+    ngtcp2_path path = {local.view, remote.view, NULL};
+    ngtcp2_pkt_info info = {.ecn = d->ecn};
+    int r = ngtcp2_conn_read_pkt(c->q, &path, &info, d->data, d->len, tern_loop_now(c->base.loop));
+    if (r == NGTCP2_ERR_DRAINING || r == NGTCP2_ERR_CLOSING) {
+        drained(c);
+    } else if (r == NGTCP2_ERR_DROP_CONN || r == NGTCP2_ERR_RETRY) {
+        tern_error why;
+        tern_fail(&why, TERN_E_PROTOCOL, "quic", "the peer's first datagram is of no use");
+        c->net->counters.quic_malformed++;
+        quic_conn_fail(c, &why);
+    } else if (r != 0) {
+        broken(c, r);
+    } else {
+        quic_conn_want_turn(c);
+    }
+}

@@ -1,0 +1,334 @@
+/* QUIC on one UDP port: see endpoint.h. */
+#include "quic/endpoint.h"
+
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "crypto/symmetric.h"
+#include "quic/conn.h"
+#include "quic/quic.h"
+#include "quic/tls.h"
+
+#define TOKEN_TIME (10 * TERN_SEC) /* for a client to come back with a Retry's token */
+
+/* ---- what a net's QUIC has in common ---- */
+
+/* Keys from the identity, so that a node that was restarted can reset connections of before. */
+static int derive_keys(tern_quic *q)
+{
+    uint8_t secret[8192];
+    ssize_t n = tern_key_private(q->net->key, secret, sizeof secret);
+    if (n < 0) {
+        return (int)n;
+    }
+    tern_span from = {secret, (size_t)n}, salt = {NULL, 0};
+    tern_span reset = {(const uint8_t *)"tern quic stateless reset", 25};
+    tern_span token = {(const uint8_t *)"tern quic address token", 23};
+    int e = tern_hkdf(from, salt, reset, q->reset_key, sizeof q->reset_key);
+    if (e == 0) {
+        e = tern_hkdf(from, salt, token, q->token_key, sizeof q->token_key);
+    }
+    tern_wipe(secret, sizeof secret);
+    return e;
+}
+
+int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr)
+{
+    if (net->quic == NULL) {
+        tern_quic *q = tern_calloc(1, sizeof *q);
+        int e = q != NULL ? 0 : TERN_E_NOMEM;
+        if (e == 0) {
+            q->net = net;
+            tern_list_init(&q->endpoints);
+            e = derive_keys(q);
+        }
+        if (e == 0) {
+            e = quic_tls_credentials(net, &q->credentials);
+        }
+        if (e != 0) {
+            tern_free(q);
+            return tern_fail(reterr, e, "quic", "no certificate can be made: %s",
+                             tern_code_text(e));
+        }
+        net->quic = q;
+    }
+    *ret = net->quic;
+    return 0;
+}
+
+void tern_quic_free(tern_net *net)
+{
+    tern_quic *q = net->quic;
+    if (q != NULL) {
+        gnutls_certificate_free_credentials(q->credentials);
+        tern_wipe(q, sizeof *q);
+        tern_free(q);
+        net->quic = NULL;
+    }
+}
+
+/* ---- addresses ---- */
+
+void quic_address_from(quic_address *ret, const tern_endpoint *e)
+{
+    memset(ret, 0, sizeof *ret);
+    uint8_t port[2] = {(uint8_t)(e->port >> 8), (uint8_t)e->port};
+    if (e->family == 4) {
+        ret->address.in.sin_family = NGTCP2_AF_INET;
+        memcpy(&ret->address.in.sin_port, port, 2);
+        memcpy(&ret->address.in.sin_addr, e->ip, 4);
+        ret->view.addrlen = sizeof ret->address.in;
+    } else {
+        ret->address.in6.sin6_family = NGTCP2_AF_INET6;
+        memcpy(&ret->address.in6.sin6_port, port, 2);
+        memcpy(&ret->address.in6.sin6_addr, e->ip, 16);
+        ret->address.in6.sin6_scope_id = e->scope;
+        ret->view.addrlen = sizeof ret->address.in6;
+    }
+    ret->view.addr = &ret->address.sa;
+}
+
+void quic_address_to(tern_endpoint *ret, const ngtcp2_addr *a)
+{
+    const ngtcp2_sockaddr_union *u = (const ngtcp2_sockaddr_union *)(const void *)a->addr;
+    uint8_t port[2];
+    memset(ret, 0, sizeof *ret);
+    if (u->sa.sa_family == NGTCP2_AF_INET) {
+        ret->family = 4;
+        memcpy(port, &u->in.sin_port, 2);
+        memcpy(ret->ip, &u->in.sin_addr, 4);
+    } else {
+        ret->family = 6;
+        memcpy(port, &u->in6.sin6_port, 2);
+        memcpy(ret->ip, &u->in6.sin6_addr, 16);
+        ret->scope = u->in6.sin6_scope_id;
+    }
+    ret->port = (uint16_t)(port[0] << 8 | port[1]);
+}
+
+/* ---- connection ids ---- */
+
+int quic_endpoint_add_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn)
+{
+    return tern_map_set(&e->cids, cid->data, cid->datalen, conn);
+}
+
+void quic_endpoint_remove_cid(quic_endpoint *e, const ngtcp2_cid *cid)
+{
+    tern_map_remove(&e->cids, cid->data, cid->datalen);
+}
+
+/* ---- answers without a connection ---- */
+
+static void send_bytes(quic_endpoint *e, const tern_endpoint *to, const uint8_t *p, ngtcp2_ssize n)
+{
+    if (n > 0) {
+        tern_udp_send(e->udp, to, p, (size_t)n, 0, 0);
+        e->net->counters.bytes_out += (uint64_t)n;
+    }
+}
+
+static void negotiate_version(quic_endpoint *e, const tern_datagram *d,
+                              const ngtcp2_version_cid *vc)
+{
+    uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
+    uint8_t out[256], unpredictable;
+    e->net->counters.quic_versions++;
+    if (d->len < NGTCP2_MAX_UDP_PAYLOAD_SIZE) {
+        return; /* an answer to a small datagram would amplify it */
+    }
+    tern_loop_random(e->net->loop, &unpredictable, 1);
+    send_bytes(e, &d->from, out,
+               ngtcp2_pkt_write_version_negotiation(out, sizeof out, unpredictable, vc->scid,
+                                                    vc->scidlen, vc->dcid, vc->dcidlen, versions,
+                                                    1));
+}
+
+/* For a connection that we do not know (any more); smaller than what asked for it, and only so many
+ * a second, so that two nodes cannot keep each other busy. */
+static void reset_stateless(quic_endpoint *e, const tern_datagram *d, const ngtcp2_version_cid *vc)
+{
+    uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN], random[64], out[128];
+    ngtcp2_cid cid;
+    uint64_t second = tern_loop_now(e->net->loop) / TERN_SEC;
+    e->net->counters.quic_unknown++;
+    if (second != e->resets_at) {
+        e->resets_at = second;
+        e->resets = 0;
+    }
+    if (d->len <= NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN + 1 ||
+        vc->dcidlen != QUIC_CID || e->resets >= QUIC_RESETS_MAX) {
+        return;
+    }
+    e->resets++;
+    ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
+    if (ngtcp2_crypto_generate_stateless_reset_token(token, e->quic->reset_key,
+                                                     sizeof e->quic->reset_key, &cid) != 0) {
+        return;
+    }
+    size_t most = d->len - 1 - NGTCP2_STATELESS_RESET_TOKENLEN;
+    size_t n = most < 40 ? most : 40;
+    tern_loop_random(e->net->loop, random, sizeof random);
+    send_bytes(e, &d->from, out,
+               ngtcp2_pkt_write_stateless_reset(out, sizeof out, token, random, n));
+}
+
+static void send_retry(quic_endpoint *e, const tern_datagram *d, const ngtcp2_pkt_hd *hd)
+{
+    uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN], out[NGTCP2_MAX_UDP_PAYLOAD_SIZE];
+    quic_address remote;
+    ngtcp2_cid scid = {.datalen = QUIC_CID};
+    quic_address_from(&remote, &d->from);
+    tern_loop_random(e->net->loop, scid.data, scid.datalen);
+    ngtcp2_ssize n = ngtcp2_crypto_generate_retry_token(
+        token, e->quic->token_key, sizeof e->quic->token_key, hd->version, remote.view.addr,
+        remote.view.addrlen, &scid, &hd->dcid, tern_loop_now(e->net->loop));
+    if (n < 0) {
+        return;
+    }
+    e->net->counters.quic_retries++;
+    send_bytes(e, &d->from, out,
+               ngtcp2_crypto_write_retry(out, sizeof out, hd->version, &hd->scid, &scid, &hd->dcid,
+                                         token, (size_t)n));
+}
+
+/* ---- new connections ---- */
+
+/* Whether the token proves the address; *ret_original is the id that the client chose first. */
+static bool token_holds(quic_endpoint *e, const tern_datagram *d, const ngtcp2_pkt_hd *hd,
+                        ngtcp2_cid *ret_original)
+{
+    quic_address remote;
+    quic_address_from(&remote, &d->from);
+    return hd->tokenlen > 0 && hd->token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY &&
+           ngtcp2_crypto_verify_retry_token(
+               ret_original, hd->token, hd->tokenlen, e->quic->token_key, sizeof e->quic->token_key,
+               hd->version, remote.view.addr, remote.view.addrlen, &hd->dcid, TOKEN_TIME,
+               tern_loop_now(e->net->loop)) == 0;
+}
+
+static void accept_initial(quic_endpoint *e, tern_datagram *d, const ngtcp2_version_cid *vc)
+{
+    ngtcp2_pkt_hd hd;
+    ngtcp2_cid original;
+    tern_net *net = e->net;
+    if (e->listener == NULL || ngtcp2_accept(&hd, d->data, d->len) != 0) {
+        reset_stateless(e, d, vc);
+        return;
+    }
+    if (net->ops != NULL && net->ops->admits != NULL && !net->ops->admits(net, &d->from)) {
+        net->counters.accept_gated++;
+        return;
+    }
+    bool proven = token_holds(e, d, &hd, &original);
+    if (!proven && e->half_open >= QUIC_RETRY_FROM) {
+        send_retry(e, d, &hd);
+        return;
+    }
+    if (e->half_open >= QUIC_HALF_OPEN_MAX) {
+        net->counters.accept_limit++;
+        return;
+    }
+    quic_conn *conn = quic_conn_accept(e, &d->from, &hd, proven ? &original : NULL);
+    if (conn == NULL) {
+        net->counters.allocation_failures++;
+        return;
+    }
+    quic_conn_read(conn, d);
+}
+
+static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
+{
+    quic_endpoint *e = owner;
+    ngtcp2_version_cid vc;
+    (void)udp;
+    e->net->counters.bytes_in += d->len;
+    int r = ngtcp2_pkt_decode_version_cid(&vc, d->data, d->len, QUIC_CID);
+    if (r == NGTCP2_ERR_VERSION_NEGOTIATION) {
+        negotiate_version(e, d, &vc);
+        return;
+    }
+    if (r != 0) {
+        e->net->counters.quic_malformed++;
+        return;
+    }
+    quic_conn *conn = tern_map_get(&e->cids, vc.dcid, vc.dcidlen);
+    if (conn != NULL) {
+        quic_conn_read(conn, d);
+    } else if (vc.version != 0 && vc.version != NGTCP2_PROTO_VER_V1) {
+        negotiate_version(e, d, &vc);
+    } else if (vc.version != 0) {
+        accept_initial(e, d, &vc);
+    } else {
+        reset_stateless(e, d, &vc);
+    }
+}
+
+static void on_room(void *owner)
+{
+    quic_endpoint *e = owner;
+    tern_list *l;
+    while ((l = tern_list_pop(&e->waiting)) != NULL) {
+        quic_conn_go_on(l);
+    }
+}
+
+/* ---- the port ---- */
+
+static quic_endpoint *find(tern_quic *quic, const tern_endpoint *at)
+{
+    for (tern_list *l = quic->endpoints.next; l != &quic->endpoints; l = l->next) {
+        quic_endpoint *e = TERN_CONTAINER(l, quic_endpoint, link);
+        if (tern_endpoint_eq(&e->local, at)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+int quic_endpoint_use(tern_quic *quic, const tern_endpoint *at, quic_endpoint **ret,
+                      tern_error *reterr)
+{
+    char text[TERN_ENDPOINT_TEXT];
+    tern_net *net = quic->net;
+    quic_endpoint *e = at->port != 0 ? find(quic, at) : NULL;
+    if (e == NULL) {
+        e = tern_calloc(1, sizeof *e);
+        if (e == NULL) {
+            return tern_fail(reterr, TERN_E_NOMEM, "quic", "out of memory");
+        }
+        e->quic = quic;
+        e->net = net;
+        tern_map_init(&e->cids);
+        tern_list_init(&e->conns);
+        tern_list_init(&e->waiting);
+        tern_udp_member member = {.classes = TERN_UDP_SET(TERN_UDP_QUIC),
+                                  .on_datagram = on_datagram,
+                                  .on_room = on_room,
+                                  .owner = e};
+        int code = tern_udp_port_join(net->loop, &net->udp_ports, at, &member, &e->port);
+        if (code != 0) {
+            tern_free(e);
+            return tern_fail(reterr, code, "quic", "cannot use %s: %s",
+                             tern_endpoint_text(text, at), tern_code_text(code));
+        }
+        e->udp = tern_udp_port_socket(e->port);
+        tern_udp_port_local(e->port, &e->local);
+        tern_list_push(&quic->endpoints, &e->link);
+    }
+    e->users++;
+    *ret = e;
+    return 0;
+}
+
+void quic_endpoint_unuse(quic_endpoint *e)
+{
+    if (--e->users > 0) {
+        return;
+    }
+    tern_udp_port_leave(e->port, TERN_UDP_SET(TERN_UDP_QUIC));
+    tern_list_remove(&e->link);
+    tern_map_free(&e->cids);
+    tern_free(e);
+}

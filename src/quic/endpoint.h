@@ -1,0 +1,79 @@
+/* Inside quic/: an endpoint is QUIC on one UDP port: it gives each datagram to the connection that
+ * its connection id names, and makes connections of Initials (RFC 9000, sections 5 and 7).
+ *
+ *     datagram -> destination connection id -> known: the conn reads it
+ *                                           -> an Initial, and we listen: a new conn, or a Retry
+ *                                           -> another version: version negotiation
+ *                                           -> anything else: a stateless reset, a few a second
+ *
+ * Listeners and dials share the endpoint of an address, so that the port that a peer observes is
+ * the one that we listen on. An endpoint lives as long as somebody uses it. */
+#ifndef TERN_QUIC_ENDPOINT_H
+#define TERN_QUIC_ENDPOINT_H
+
+#include <gnutls/gnutls.h>
+#include <ngtcp2/ngtcp2.h>
+
+#include "base/map.h"
+#include "core/transport.h"
+#include "loop/udp_port.h"
+
+typedef struct quic_endpoint quic_endpoint;
+typedef struct quic_conn quic_conn;
+
+enum {
+    QUIC_CID = 8,           /* bytes of the connection ids that we choose */
+    QUIC_PACKET_MAX = 1452, /* of UDP payload: an Ethernet frame with IPv6 */
+    QUIC_RETRY_FROM = 64,   /* half-open connections from which on addresses are validated first */
+    QUIC_HALF_OPEN_MAX = 256, /* beyond which Initials are dropped */
+    QUIC_BATCH = 64 << 10,    /* bytes of packets sent at once */
+    QUIC_RESETS_MAX = 16,     /* stateless resets a second */
+};
+
+/* What a net's QUIC has in common: the certificate and the keys of tokens. */
+typedef struct tern_quic {
+    tern_net *net;
+    gnutls_certificate_credentials_t credentials;
+    uint8_t reset_key[32], token_key[32]; /* from the identity: they survive a restart */
+    tern_list endpoints;
+    uint8_t batch[QUIC_BATCH]; /* where packets are written, within one call */
+} tern_quic;
+
+struct quic_endpoint {
+    tern_list link;
+    tern_quic *quic;
+    tern_net *net;
+    tern_udp_port *port;
+    tern_udp *udp;
+    tern_endpoint local;
+    unsigned users;          /* listener, dials, conns */
+    tern_listener *listener; /* NULL: nobody listens */
+    tern_map cids;           /* connection id -> quic_conn */
+    tern_list conns;         /* quic_conn, all */
+    tern_list waiting;       /* of these: those that the full socket stopped */
+    size_t half_open;        /* incoming, handshake not done */
+    uint64_t resets_at;      /* the second in which ... */
+    unsigned resets;         /* ... so many stateless resets were sent */
+};
+
+/* The net's, made when first needed: TERN_E_NOMEM, TERN_E_CRYPTO. */
+int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr);
+
+/* Joins, or opens, the endpoint at an address; its user count grows. */
+int quic_endpoint_use(tern_quic *quic, const tern_endpoint *at, quic_endpoint **ret,
+                      tern_error *reterr);
+void quic_endpoint_unuse(quic_endpoint *e);
+
+/* A connection id leads to a conn from now on. TERN_E_NOMEM. */
+int quic_endpoint_add_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn);
+void quic_endpoint_remove_cid(quic_endpoint *e, const ngtcp2_cid *cid);
+
+/* tern_endpoint and ngtcp2's address. */
+typedef struct quic_address {
+    ngtcp2_sockaddr_union address;
+    ngtcp2_addr view; /* of it */
+} quic_address;
+void quic_address_from(quic_address *ret, const tern_endpoint *e);
+void quic_address_to(tern_endpoint *ret, const ngtcp2_addr *a);
+
+#endif

@@ -1,0 +1,262 @@
+/* The streams of a QUIC connection (RFC 9000, sections 2 to 4; libp2p specs, quic): half close is
+ * FIN, a reset is RESET_STREAM with STOP_SENDING, flow control follows what the owner consumes.
+ *
+ *     write -> chunks: | acknowledged | sent | to be sent |      kept until acknowledged
+ *
+ * A stream is freed when both the base and ngtcp2 are done with it. */
+#include "base/error.h"
+#include "base/mem.h"
+#include "quic/conn.h"
+
+static void free_chunks(quic_stream *s)
+{
+    while (s->first != NULL) {
+        quic_chunk *c = s->first;
+        s->first = c->next;
+        tern_free(c);
+    }
+    s->last = NULL;
+}
+
+static void forget_unacked(quic_stream *s)
+{
+    s->conn->unacked -= (size_t)(s->written - s->acked);
+    s->acked = s->written;
+}
+
+static void free_if_done(quic_stream *s)
+{
+    if (s->gone && s->over) {
+        free_chunks(s);
+        tern_free(s);
+    }
+}
+
+void quic_stream_over(quic_stream *s)
+{
+    s->over = 1;
+    forget_unacked(s);
+    free_chunks(s);
+    tern_list_remove(&s->ready);
+    tern_list_remove(&s->act);
+    tern_list_remove(&s->link);
+    free_if_done(s);
+}
+
+/* ---- what is sent ---- */
+
+void quic_stream_acked(quic_stream *s, uint64_t to)
+{
+    while (s->first != NULL && s->acked + s->first->len <= to) {
+        quic_chunk *c = s->first;
+        if (c == s->last && c->len < QUIC_CHUNK) {
+            break; /* still being filled */
+        }
+        s->acked += c->len;
+        s->conn->unacked -= c->len;
+        s->first = c->next;
+        if (s->first == NULL) {
+            s->last = NULL;
+        }
+        tern_free(c);
+    }
+    if (to == s->written && s->first != NULL) { /* all of it: the last chunk can go, too */
+        s->conn->unacked -= (size_t)(s->written - s->acked);
+        s->acked = s->written;
+        free_chunks(s);
+    }
+    tern_stream_signal_room(&s->base);
+}
+
+size_t quic_stream_next(const quic_stream *s, ngtcp2_vec *v, size_t cap)
+{
+    uint64_t at = s->acked;
+    size_t n = 0;
+    for (quic_chunk *c = s->first; c != NULL && n < cap; at += c->len, c = c->next) {
+        if (at + c->len > s->sent) {
+            size_t skip = s->sent > at ? (size_t)(s->sent - at) : 0;
+            v[n++] = (ngtcp2_vec){c->data + skip, c->len - skip};
+        }
+    }
+    return n;
+}
+
+/* As much as the congestion window asks for, so that memory follows the road. */
+static size_t send_limit(const quic_conn *c)
+{
+    ngtcp2_conn_info info;
+    if (c->q == NULL) {
+        return QUIC_SEND_LEAST;
+    }
+    ngtcp2_conn_get_conn_info(c->q, &info);
+    uint64_t limit = 2 * info.cwnd;
+    return limit < QUIC_SEND_LEAST  ? QUIC_SEND_LEAST
+           : limit > QUIC_SEND_MOST ? QUIC_SEND_MOST
+                                    : (size_t)limit;
+}
+
+static size_t stream_room(const tern_stream *base)
+{
+    const quic_stream *s = (const quic_stream *)(const void *)base;
+    size_t waits = (size_t)(s->written - s->acked);
+    if (s->mute || s->over) {
+        return 0;
+    }
+    size_t limit = send_limit(s->conn);
+    return waits < limit ? limit - waits : 0;
+}
+
+static bool append(quic_stream *s, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        quic_chunk *c = s->last;
+        if (c == NULL || c->len == QUIC_CHUNK) {
+            c = tern_malloc(sizeof *c);
+            if (c == NULL) {
+                return false;
+            }
+            c->next = NULL;
+            c->len = 0;
+            *(s->last != NULL ? &s->last->next : &s->first) = c;
+            s->last = c;
+        }
+        size_t k = n < QUIC_CHUNK - c->len ? n : QUIC_CHUNK - c->len;
+        memcpy(c->data + c->len, p, k);
+        c->len += k;
+        s->written += k;
+        s->conn->unacked += k;
+        p += k;
+        n -= k;
+    }
+    return true;
+}
+
+static void want_send(quic_stream *s)
+{
+    if (s->id >= 0 && !s->over && tern_list_empty(&s->ready)) {
+        tern_list_push(&s->conn->ready, &s->ready);
+    }
+    quic_conn_want_turn(s->conn);
+}
+
+static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
+{
+    quic_stream *s = (quic_stream *)base;
+    size_t total = tern_span_total(v, n), taken = 0;
+    if (s->mute || s->over) {
+        return total; /* its end is on its way, or nobody wants it */
+    }
+    size_t room = stream_room(base);
+    for (unsigned i = 0; i < n; i++) {
+        size_t part = v[i].len < room - taken ? v[i].len : room - taken;
+        if (!append(s, v[i].data, part)) {
+            tern_error why;
+            s->conn->net->counters.allocation_failures++;
+            tern_fail(&why, TERN_E_NOMEM, "quic", "out of memory");
+            s->want_reset = 1;
+            quic_conn_want_turn(s->conn);
+            tern_stream_finish(base, &why);
+            return total;
+        }
+        taken += part;
+        if (part < v[i].len) {
+            break;
+        }
+    }
+    want_send(s);
+    return taken;
+}
+
+static void stream_end(tern_stream *base)
+{
+    want_send((quic_stream *)base);
+}
+
+/* ---- what is received ---- */
+
+static void stream_consumed(tern_stream *base, size_t n)
+{
+    quic_stream *s = (quic_stream *)base;
+    quic_conn *c = s->conn;
+    if (c->q == NULL) {
+        return;
+    }
+    c->unread -= n < c->unread ? n : c->unread;
+    if (!s->over && s->id >= 0) {
+        ngtcp2_conn_extend_max_stream_offset(c->q, s->id, n);
+    }
+    ngtcp2_conn_extend_max_offset(c->q, n);
+    quic_conn_want_turn(c);
+}
+
+/* ---- resets and stops: told in the conn's turn ---- */
+
+static void want_act(quic_stream *s, uint64_t code)
+{
+    s->code = code;
+    if (!s->over) {
+        if (tern_list_empty(&s->act)) {
+            tern_list_push(&s->conn->acts, &s->act);
+        }
+        quic_conn_want_turn(s->conn);
+    }
+}
+
+static void stream_stop(tern_stream *base, uint64_t code)
+{
+    quic_stream *s = (quic_stream *)base;
+    if (!base->peer_ended) { /* whoever has written all of it need not be told */
+        s->want_stop = 1;
+        want_act(s, code);
+    }
+}
+
+static void stream_reset(tern_stream *base, uint64_t code)
+{
+    quic_stream *s = (quic_stream *)base;
+    s->want_reset = s->want_stop = 1;
+    s->mute = 1;
+    want_act(s, code);
+}
+
+static void stream_destroy(tern_stream *base)
+{
+    quic_stream *s = (quic_stream *)base;
+    quic_conn *c = s->conn;
+    s->gone = 1;
+    if (s->id < 0 || c->q == NULL) { /* ngtcp2 has never heard of it, or is gone */
+        c->unopened_count -= s->id < 0 && !tern_list_empty(&s->ready);
+        quic_stream_over(s);
+    } else {
+        free_if_done(s);
+    }
+    tern_conn_stream_gone(&c->base);
+}
+
+const tern_stream_ops quic_stream_ops = {
+    .name = "quic",
+    .write = stream_write,
+    .room = stream_room,
+    .consumed = stream_consumed,
+    .end = stream_end,
+    .stop = stream_stop,
+    .reset = stream_reset,
+    .destroy = stream_destroy,
+};
+
+quic_stream *quic_stream_new(quic_conn *c, int64_t id)
+{
+    quic_stream *s = tern_calloc(1, sizeof *s);
+    if (s == NULL) {
+        return NULL;
+    }
+    tern_stream_init(&s->base, &quic_stream_ops, c->base.loop, id >= 0 ? (uint64_t)id : 0);
+    s->conn = c;
+    s->id = id;
+    tern_list_init(&s->ready);
+    tern_list_init(&s->act);
+    tern_list_init(&s->link);
+    tern_list_push(&c->streams, &s->link);
+    tern_conn_stream_born(&c->base);
+    return s;
+}
