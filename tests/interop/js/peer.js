@@ -3,6 +3,7 @@
 // stdout carries one JSON object a line, stderr one line of text on failure.
 import './node20.js'
 import { readFileSync } from 'node:fs'
+import { quic } from '@chainsafe/libp2p-quic'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { mplex } from '@libp2p/mplex'
@@ -45,8 +46,8 @@ async function newNode (args) {
   return createLibp2p({
     privateKey: await (type === 'RSA' ? generateKeyPair(type, 2048) : generateKeyPair(type)),
     addresses: { listen: args.listen },
-    // A private network cannot go over WebRTC.
-    transports: [tcp(), webSockets(webOptions(args)), ...(args.psk == null ? [webRTCDirect()] : [])],
+    // A private network can go over neither QUIC nor WebRTC.
+    transports: [tcp(), webSockets(webOptions(args)), ...(args.psk == null ? [quic(), webRTCDirect()] : [])],
     ...(args.psk != null && { connectionProtector: preSharedKey({ psk: readFileSync(args.psk) }) }),
     connectionEncrypters: offered(SECURITY, args.security),
     streamMuxers: offered(MUXERS, args.muxer),
