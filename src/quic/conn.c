@@ -118,6 +118,7 @@ static quic_conn *new_conn(quic_endpoint *e, const tern_endpoint *remote, bool i
     }
     tern_list_push(&e->conns, &c->link);
     e->users++;
+    net->natives++;
     return c;
 }
 
@@ -125,6 +126,7 @@ static quic_conn *new_conn(quic_endpoint *e, const tern_endpoint *remote, bool i
 static void free_conn(quic_conn *c)
 {
     quic_endpoint *e = c->endpoint;
+    tern_net *net = c->net;
     if (c->q != NULL) {
         ngtcp2_conn_del(c->q);
     }
@@ -139,8 +141,12 @@ static void free_conn(quic_conn *c)
     tern_key_unref(c->key);
     tern_free(c->failure);
     tern_conn_facts_clear(&c->base.facts);
+    tern_crowds_leave(&net->pending, &c->place);
     tern_free(c);
     quic_endpoint_unuse(e);
+    if (--net->natives == 0 && net->sockets_gone.fn != NULL) {
+        tern_defer(net->loop, &net->sockets_gone);
+    }
 }
 
 static int make_tls(quic_conn *c, bool server)
@@ -151,6 +157,14 @@ static int make_tls(quic_conn *c, bool server)
         ngtcp2_conn_set_keep_alive_timeout(c->q, KEEP_ALIVE);
     }
     return e;
+}
+
+static void evict(tern_crowd_member *place)
+{
+    quic_conn *c = TERN_CONTAINER(place, quic_conn, place);
+    tern_error why;
+    tern_fail(&why, TERN_E_LIMIT, "quic", "too many connections are being set up");
+    quic_conn_fail(c, &why);
 }
 
 quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
@@ -165,6 +179,7 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     if (c == NULL) {
         return NULL;
     }
+    c->place.evict = evict;
     fill_settings(c, &settings, &params);
     params.original_dcid = original != NULL ? *original : hd->dcid;
     params.original_dcid_present = 1;
@@ -186,13 +201,13 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &callbacks, &settings,
                                &params, NULL, c) != 0 ||
         make_tls(c, true) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
-        quic_endpoint_add_cid(e, &hd->dcid, c) != 0) {
+        quic_endpoint_add_cid(e, &hd->dcid, c) != 0 ||
+        tern_crowds_join(&e->net->pending, from, &c->place) != 0) {
         quic_endpoint_remove_cid(e, &scid);
+        quic_endpoint_remove_cid(e, &hd->dcid);
         free_conn(c);
         return NULL;
     }
-    c->half_open = 1;
-    e->half_open++;
     return c;
 }
 
@@ -228,18 +243,10 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
 
 /* ---- the handshake's end ---- */
 
-static void close_half(quic_conn *c)
-{
-    if (c->half_open) {
-        c->half_open = 0;
-        c->endpoint->half_open--;
-    }
-}
-
 void quic_conn_ready(quic_conn *c)
 {
     tern_dial_op *op = c->dial;
-    close_half(c);
+    tern_crowds_leave(&c->net->pending, &c->place);
     if (c->given || c->over || c->key == NULL) {
         return;
     }
@@ -300,7 +307,7 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
         return;
     }
     c->over = 1;
-    close_half(c);
+    tern_crowds_leave(&c->net->pending, &c->place);
     tern_timer_stop(&c->timer);
     tern_timer_stop(&c->linger);
     tern_deferred_cancel(&c->turn);

@@ -64,16 +64,16 @@ struct quic_conn {
     tern_deferred turn;
     tern_timer timer, linger;
     tern_list streams, ready, unopened, acts;
+    tern_crowd_member place; /* in net->pending, until the handshake is done */
     uint32_t unopened_count;
     uint64_t unread;  /* delivered, not consumed */
     size_t unacked;   /* bytes of streams that the peer has not acknowledged */
     uint64_t unpaced; /* bytes written so far */
     uint64_t close_code;
     const char *close_text;
-    unsigned half_open : 1; /* counts in endpoint->half_open */
-    unsigned given : 1;     /* the owner has it */
-    unsigned closing : 1;   /* close was called: ends when nothing is unacked, or at once */
-    unsigned over : 1;      /* finished or to be freed */
+    unsigned given : 1;   /* the owner has it */
+    unsigned closing : 1; /* close was called: ends when nothing is unacked, or at once */
+    unsigned over : 1;    /* finished or to be freed */
 };
 
 /* ---- conn.c ---- */

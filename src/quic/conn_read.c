@@ -296,5 +296,6 @@ void quic_conn_read(quic_conn *c, tern_datagram *d)
         broken(c, r);
     } else {
         quic_conn_want_turn(c);
+        tern_net_grew(c->net);
     }
 }

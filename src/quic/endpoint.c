@@ -208,13 +208,13 @@ static bool token_holds(quic_endpoint *e, const tern_datagram *d, const ngtcp2_p
                tern_loop_now(e->net->loop)) == 0;
 }
 
-static void accept_initial(quic_endpoint *e, tern_datagram *d, const ngtcp2_version_cid *vc)
+static void accept_initial(quic_endpoint *e, tern_datagram *d)
 {
     ngtcp2_pkt_hd hd;
     ngtcp2_cid original;
     tern_net *net = e->net;
     if (e->listener == NULL || ngtcp2_accept(&hd, d->data, d->len) != 0) {
-        reset_stateless(e, d, vc);
+        net->counters.quic_unknown++; /* too short, or of a connection that is over */
         return;
     }
     if (net->ops != NULL && net->ops->admits != NULL && !net->ops->admits(net, &d->from)) {
@@ -222,19 +222,18 @@ static void accept_initial(quic_endpoint *e, tern_datagram *d, const ngtcp2_vers
         return;
     }
     bool proven = token_holds(e, d, &hd, &original);
-    if (!proven && e->half_open >= QUIC_RETRY_FROM) {
+    /* Where places are short an address is proven first: nobody is evicted for a forged one. */
+    if (!proven && net->pending.count >= net->limits.pending / 2) {
         send_retry(e, d, &hd);
         return;
     }
-    if (e->half_open >= QUIC_HALF_OPEN_MAX) {
-        net->counters.accept_limit++;
-        return;
-    }
+    tern_net_make_place(net, &d->from);
     quic_conn *conn = quic_conn_accept(e, &d->from, &hd, proven ? &original : NULL);
     if (conn == NULL) {
         net->counters.allocation_failures++;
         return;
     }
+    net->counters.accepts++;
     quic_conn_read(conn, d);
 }
 
@@ -259,7 +258,7 @@ static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
     } else if (vc.version != 0 && vc.version != NGTCP2_PROTO_VER_V1) {
         negotiate_version(e, d, &vc);
     } else if (vc.version != 0) {
-        accept_initial(e, d, &vc);
+        accept_initial(e, d);
     } else {
         reset_stateless(e, d, &vc);
     }
@@ -320,6 +319,18 @@ int quic_endpoint_use(tern_quic *quic, const tern_endpoint *at, quic_endpoint **
     e->users++;
     *ret = e;
     return 0;
+}
+
+void quic_endpoint_drop_pending(quic_endpoint *e)
+{
+    tern_list *next;
+    for (tern_list *l = e->conns.next; l != &e->conns; l = next) {
+        quic_conn *c = TERN_CONTAINER(l, quic_conn, link);
+        next = l->next;
+        if (c->place.crowd != NULL) {
+            c->place.evict(&c->place);
+        }
+    }
 }
 
 void quic_endpoint_unuse(quic_endpoint *e)

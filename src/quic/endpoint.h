@@ -24,10 +24,8 @@ typedef struct quic_conn quic_conn;
 enum {
     QUIC_CID = 8,           /* bytes of the connection ids that we choose */
     QUIC_PACKET_MAX = 1452, /* of UDP payload: an Ethernet frame with IPv6 */
-    QUIC_RETRY_FROM = 64,   /* half-open connections from which on addresses are validated first */
-    QUIC_HALF_OPEN_MAX = 256, /* beyond which Initials are dropped */
-    QUIC_BATCH = 64 << 10,    /* bytes of packets sent at once */
-    QUIC_RESETS_MAX = 16,     /* stateless resets a second */
+    QUIC_BATCH = 64 << 10,  /* bytes of packets sent at once */
+    QUIC_RESETS_MAX = 16,   /* stateless resets a second */
 };
 
 /* What a net's QUIC has in common: the certificate and the keys of tokens. */
@@ -51,7 +49,6 @@ struct quic_endpoint {
     tern_map cids;           /* connection id -> quic_conn */
     tern_list conns;         /* quic_conn, all */
     tern_list waiting;       /* of these: those that the full socket stopped */
-    size_t half_open;        /* incoming, handshake not done */
     uint64_t resets_at;      /* the second in which ... */
     unsigned resets;         /* ... so many stateless resets were sent */
 };
@@ -63,6 +60,8 @@ int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr);
 int quic_endpoint_use(tern_quic *quic, const tern_endpoint *at, quic_endpoint **ret,
                       tern_error *reterr);
 void quic_endpoint_unuse(quic_endpoint *e);
+/* Ends the incoming conns whose handshake is not done: nobody listens any more. */
+void quic_endpoint_drop_pending(quic_endpoint *e);
 
 /* A connection id leads to a conn from now on. TERN_E_NOMEM. */
 int quic_endpoint_add_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn);

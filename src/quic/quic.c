@@ -91,6 +91,7 @@ static void close_listener(tern_listener *base)
 {
     quic_listener *l = (quic_listener *)base;
     l->endpoint->listener = NULL;
+    quic_endpoint_drop_pending(l->endpoint);
     quic_endpoint_unuse(l->endpoint);
     tern_multiaddr_unref(base->addr);
     tern_free(l);

@@ -113,10 +113,151 @@ static void bytes_arrive_out_of_order(void **state)
     moves(&(tern_sim_link){.delay = 10 * TERN_MS, .jitter = 15 * TERN_MS}, 2 << 20, 240 * TERN_SEC);
 }
 
+/* ---- datagrams that nobody should send ---- */
+
+typedef struct attacker {
+    tern_udp *u;
+    tern_endpoint to;
+    unsigned answers;
+    size_t answered;
+} attacker;
+
+static void on_answer(void *owner, tern_udp *u, tern_datagram *d)
+{
+    attacker *x = owner;
+    (void)u;
+    x->answers++;
+    x->answered += d->len;
+}
+
+static void attack_init(world *w, attacker *x)
+{
+    tern_loop *host;
+    tern_endpoint at;
+    memset(x, 0, sizeof *x);
+    assert_int_equal(tern_sim_host(w->w.sim, "10.0.9.9", &host), 0);
+    assert_int_equal(tern_endpoint_parse_ip(&at, "10.0.9.9"), 0);
+    at.port = 9;
+    assert_int_equal(tern_udp_bind(host, &at, &x->u), 0);
+    tern_udp_register(x->u, TERN_UDP_QUIC, on_answer, x);
+    assert_int_equal(tern_endpoint_parse_ip(&x->to, "10.0.0.2"), 0);
+    x->to.port = 4001;
+}
+
+static void say(attacker *x, const void *bytes, size_t n)
+{
+    assert_int_equal(tern_udp_send(x->u, &x->to, bytes, n, 0, 0), 0);
+}
+
+/* The head of an Initial (or of another version's long packet), what follows is garbage. */
+static void initial_of(uint8_t p[1200], uint8_t version, uint32_t number)
+{
+    static const uint8_t head[] = {0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6,    7,
+                                   8,    8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0x44, 0x96};
+    memset(p, 0xa5, 1200);
+    memcpy(p, head, sizeof head);
+    p[4] = version;
+    memcpy(p + 6, &number, sizeof number);
+}
+
+static void datagrams_are_refused(void **state)
+{
+    world x;
+    attacker e;
+    uint8_t p[1200];
+    (void)state;
+    open_world(&x, NULL);
+    attack_init(&x, &e);
+    tern_counters *count = sim_counters(x.b);
+    say(&e, "\xc0\0\0\0\1\x3f", 6); /* ends within its head */
+    initial_of(p, 1, 0);
+    say(&e, p, 600); /* an Initial is of 1200 bytes at least */
+    initial_of(p, 9, 0);
+    say(&e, p, 600); /* another version, too short for an answer */
+    sim_nodes_run(&x.w, TERN_SEC);
+    assert_int_equal(count->quic_malformed, 2);
+    assert_int_equal(count->quic_unknown, 1);
+    assert_int_equal(count->quic_versions, 0);
+    assert_int_equal(e.answers, 0);
+    say(&e, p, sizeof p);
+    memset(p, 0x41, sizeof p); /* a short header, of no connection: reset, with less */
+    say(&e, p, 100);
+    sim_nodes_run(&x.w, TERN_SEC);
+    assert_int_equal(count->quic_versions, 1);
+    assert_int_equal(count->quic_unknown, 2);
+    assert_int_equal(e.answers, 2);
+    assert_true(e.answered < 1300);
+    tern_udp_close(e.u);
+    sim_nodes_clear(&x.w);
+}
+
+/* What cannot be opened takes no place, however much of it comes. */
+static void a_flood_of_initials(void **state)
+{
+    world x;
+    attacker e;
+    uint8_t p[1200];
+    (void)state;
+    open_world(&x, NULL);
+    attack_init(&x, &e);
+    const tern_net *net = tern_node_net(x.b->node);
+    for (uint32_t i = 0; i < 5000; i++) {
+        initial_of(p, 1, i);
+        say(&e, p, sizeof p);
+        if (i % 500 == 0) {
+            sim_nodes_run(&x.w, RTT);
+            assert_true(net->pending.count <= net->limits.pending_per_ip);
+        }
+    }
+    connect(&x);
+    sim_nodes_run(&x.w, 30 * TERN_SEC);
+    assert_int_equal(net->pending.count, 0);
+    assert_int_equal(net->natives, 1);
+    tern_udp_close(e.u);
+    sim_nodes_clear(&x.w);
+}
+
+/* Each allocation of a connection's life fails in turn; then the two connect all the same. */
+static void count_done(void *owner, tern_conn *conn, const tern_error *error,
+                       const tern_dial_report *reports, size_t report_count)
+{
+    (void)conn;
+    (void)error;
+    (void)reports;
+    (void)report_count;
+    ++*(unsigned *)owner;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at < 2000; at += 1 + at / 40) {
+        world x;
+        sim_dial d;
+        unsigned done = 0;
+        open_world(&x, NULL);
+        const char *texts[] = {x.addr};
+        tern_mem_fail_at(at, 0);
+        int code = tern_node_dial(x.a->node, texts, 1, 0, false, count_done, &done, NULL);
+        sim_nodes_run(&x.w, 20 * TERN_SEC);
+        assert_true(code != 0 || done == 1);
+        bool over = tern_mem_count() < at;
+        tern_mem_fail_at(0, 0);
+        sim_nodes_dial_one(x.a, x.addr, &d);
+        assert_non_null(d.conn);
+        sim_nodes_clear(&x.w);
+        if (over) {
+            return;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_round_trips), cmocka_unit_test(bytes_arrive),
-        cmocka_unit_test(bytes_arrive_with_loss), cmocka_unit_test(bytes_arrive_out_of_order)};
+        cmocka_unit_test(two_round_trips),         cmocka_unit_test(bytes_arrive),
+        cmocka_unit_test(bytes_arrive_with_loss),  cmocka_unit_test(bytes_arrive_out_of_order),
+        cmocka_unit_test(datagrams_are_refused),   cmocka_unit_test(a_flood_of_initials),
+        cmocka_unit_test(each_allocation_may_fail)};
     return TERN_TEST_MAIN(tests);
 }
