@@ -47,6 +47,7 @@ process.exitCode = finish()
 
 async function testBrowser (name, path) {
   await testPage(name, { name, path, port: await freePort(), road: { transport: 'ws', ends: ['', '/ws'], extra: [] } })
+  await testDirect(name, path)
   if (missing() != null) {
     skip(`${name}: the page over https`, `no ${missing()}`)
     return
@@ -56,8 +57,24 @@ async function testBrowser (name, path) {
   await testPage(title, { name, path, port, road: await secureRoad(title, { name, folder: join(scratch, `${name}-https`), port }) })
 }
 
+// Firefox takes no loopback address for WebRTC without leave that only a profile of its own could give.
+async function testDirect (name, path) {
+  if (name === 'firefox') {
+    skip(`${name}: the page over WebRTC Direct`, 'Firefox does not do WebRTC over loopback')
+    return
+  }
+  const listen = ['--listen', '/ip4/127.0.0.1/udp/0/webrtc-direct']
+  await testPage(`${name}, WebRTC Direct`, {
+    name,
+    path,
+    port: await freePort(),
+    road: { transport: 'webrtc-direct', security: '—', muxers: ['webrtc', 'native'], ends: ['', '/ws'], extra: listen }
+  })
+}
+
 async function testPage (title, { name, path, port, road }) {
-  const { transport: expected } = road
+  // Muxer as the page and the node call it; js-libp2p does not tell what secures WebRTC.
+  const { transport: expected, muxers = ['yamux', 'yamux'], security: told = 'noise' } = road
   const setup = { program, port, data: join(scratch, title), ends: road.ends, extra: [...road.extra, ...extra] }
   let tern
   let browser
@@ -77,9 +94,9 @@ async function testPage (title, { name, path, port, road }) {
       await stateIs(page, 'connected')
       await pinged(page, PINGS)
     })
-    await test(`${title}: shows transport ${expected}, security noise, muxer yamux`, async () => {
+    await test(`${title}: shows transport ${expected}, security ${told}, muxer ${muxers[0]}`, async () => {
       const { transport, security, muxer } = await fields(page)
-      assert.deepEqual({ transport, security, muxer }, { transport: expected, security: 'noise', muxer: 'yamux' })
+      assert.deepEqual({ transport, security, muxer }, { transport: expected, security: told, muxer: muxers[0] })
     })
     await test(`${title}: shows the node's peer id, agent, address and protocols`, async () => {
       const shown = await fields(page)
@@ -100,7 +117,7 @@ async function testPage (title, { name, path, port, road }) {
     await test(`${title}: the node saw the same connection`, async () => {
       const { self } = await fields(page)
       const { transport, security, muxer, direction } = await tern.event((it) => it.event === 'connected' && it.peer === self)
-      assert.deepEqual({ transport, security, muxer, direction }, { transport: expected, security: 'noise', muxer: 'yamux', direction: 'in' })
+      assert.deepEqual({ transport, security, muxer, direction }, { transport: expected, security: 'noise', muxer: muxers[1], direction: 'in' })
     })
     await test(`${title}: no error in the console, no request to anyone else`, async () => {
       const loaded = await page.evaluate(() => performance.getEntriesByType('resource').map((entry) => entry.name))

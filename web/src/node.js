@@ -3,6 +3,7 @@
 import { identify, identifyPush } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
+import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -15,7 +16,7 @@ const CARD_TIMEOUT = 5_000 // ms
 export function makeNode (version) {
   return createLibp2p({
     nodeInfo: { name: 'tern-page', version },
-    transports: [webSockets()],
+    transports: [webRTCDirect(), webSockets()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), identifyPush: identifyPush(), ping: ping() },

@@ -5,6 +5,7 @@
 // A new transport is one more entry here and one more line in node.js.
 
 const KINDS = [
+  { name: 'webrtc-direct', find: webRTCDirectAddrs },
   { name: 'ws', find: webSocketAddrs }
 ]
 
@@ -16,6 +17,7 @@ export function choose (card, location) {
 
 // The transport a multiaddr text stands for: 'wss', 'ws', or the empty string.
 export function transportOf (addr) {
+  if (/\/webrtc-direct(\/|$)/.test(addr)) return 'webrtc-direct'
   if (/\/(wss|tls(\/sni\/[^/]+)?\/ws)(\/|$)/.test(addr)) return 'wss'
   return /\/ws(\/|$)/.test(addr) ? 'ws' : ''
 }
@@ -35,6 +37,16 @@ function webSocketAddrs (card, location) {
   if (same.length > 0) return same
   if (samePort.length > 0 || listed.length === 0) return [build(here, card.peer)]
   return listed
+}
+
+// WebRTC Direct needs an IP address. One that the page came from is known to lead to the node; others
+// (of its other interfaces) are tried only when the page came by a name.
+function webRTCDirectAddrs (card, location) {
+  if (globalThis.RTCPeerConnection == null) return []
+  const { host } = originOf(location)
+  const listed = (card.addrs ?? []).filter((addr) => transportOf(addr) === 'webrtc-direct')
+  const same = listed.filter((addr) => hostOf(addr) === host)
+  return same.length > 0 || /^[\d.]+$|:/.test(host) ? same : listed.slice(0, 2)
 }
 
 function originOf (location) {
