@@ -317,3 +317,11 @@ bool tern_endpoint_is_link_local(const tern_endpoint *e)
     return u.family == 4 ? u.ip[0] == 169 && u.ip[1] == 254
                          : u.family == 6 && u.ip[0] == 0xfe && (u.ip[1] & 0xc0) == 0x80;
 }
+
+bool tern_endpoint_reaches(const tern_endpoint *local, const tern_endpoint *to)
+{
+    bool inside = tern_endpoint_is_loopback(to), anywhere = tern_endpoint_is_unspecified(local);
+    bool fits = anywhere || tern_endpoint_is_loopback(local) == inside;
+    bool itself = local->port == to->port && ((inside && anywhere) || tern_endpoint_eq(local, to));
+    return local->family == to->family && fits && !itself;
+}

@@ -32,5 +32,8 @@ bool tern_endpoint_is_link_local(const tern_endpoint *e);
 /* Globally routable: not loopback, private, link-local, carrier NAT, documentation, multicast ...
  */
 bool tern_endpoint_is_public(const tern_endpoint *e);
+/* Whether a socket that is bound to `local` can dial `to`: the same family, loopback meets loopback
+ * only, and it is not the socket itself. */
+bool tern_endpoint_reaches(const tern_endpoint *local, const tern_endpoint *to);
 
 #endif

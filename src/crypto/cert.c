@@ -22,8 +22,7 @@
 
 enum {
     SPKI_MAX = 128,
-    HEAD_MAX = 4, /* tag, and a length below 65536 */
-    VALUE_MAX = 3 * HEAD_MAX + TERN_KEY_PB_MAX + TERN_SIGNATURE_MAX,
+    VALUE_MAX = 3 * TERN_DER_HEAD_MAX + TERN_KEY_PB_MAX + TERN_SIGNATURE_MAX,
 };
 
 #define SECONDS(wall) ((time_t)((wall) / UINT64_C(1000000000)))
@@ -34,27 +33,10 @@ enum {
 const uint8_t tern_cert_oid[TERN_CERT_OID_N] = {0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04,
                                                 0x01, 0x83, 0xa2, 0x5a, 0x01, 0x01};
 
-static size_t put_head(uint8_t *out, uint8_t tag, size_t n)
-{
-    out[0] = tag;
-    if (n < 0x80) {
-        out[1] = (uint8_t)n;
-        return 2;
-    }
-    if (n < 0x100) {
-        out[1] = 0x81;
-        out[2] = (uint8_t)n;
-        return 3;
-    }
-    out[1] = 0x82;
-    tern_put16(out + 2, (uint16_t)n);
-    return 4;
-}
-
 /* The extension's value into out (VALUE_MAX); its length or an error. */
 static ssize_t put_value(const tern_key *identity, EVP_PKEY *pkey, uint8_t *out)
 {
-    uint8_t spki[SPKI_MAX], sig[TERN_SIGNATURE_MAX], inner[2 * HEAD_MAX];
+    uint8_t spki[SPKI_MAX], sig[TERN_SIGNATURE_MAX], inner[2 * TERN_DER_HEAD_MAX];
     ssize_t spki_n = tern_evp_write_public(pkey, spki, sizeof spki);
     if (spki_n < 0) {
         return spki_n;
@@ -67,10 +49,10 @@ static ssize_t put_value(const tern_key *identity, EVP_PKEY *pkey, uint8_t *out)
     }
     size_t pb_n;
     const uint8_t *pb = tern_key_public(identity, &pb_n);
-    size_t a = put_head(inner, TERN_DER_OCTET_STRING, pb_n);
-    size_t b = put_head(inner + a, TERN_DER_OCTET_STRING, (size_t)sig_n);
+    size_t a = tern_der_put_head(inner, TERN_DER_OCTET_STRING, pb_n);
+    size_t b = tern_der_put_head(inner + a, TERN_DER_OCTET_STRING, (size_t)sig_n);
     const tern_span parts[] = {{inner, a}, {pb, pb_n}, {inner + a, b}, {sig, (size_t)sig_n}};
-    size_t n = put_head(out, TERN_DER_SEQUENCE, tern_span_total(parts, 4));
+    size_t n = tern_der_put_head(out, TERN_DER_SEQUENCE, tern_span_total(parts, 4));
     for (unsigned i = 0; i < 4; i++) {
         memcpy(out + n, parts[i].data, parts[i].len);
         n += parts[i].len;

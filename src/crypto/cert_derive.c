@@ -113,23 +113,6 @@ static size_t put(uint8_t *out, const void *p, size_t n)
     return n;
 }
 
-static size_t put_head(uint8_t *out, uint8_t tag, size_t n)
-{
-    out[0] = tag;
-    if (n < 0x80) {
-        out[1] = (uint8_t)n;
-        return 2;
-    }
-    if (n < 0x100) {
-        out[1] = 0x81;
-        out[2] = (uint8_t)n;
-        return 3;
-    }
-    out[1] = 0x82;
-    tern_put16(out + 2, (uint16_t)n);
-    return 4;
-}
-
 /* RFC 5280, 4.1.2.5: two digits of the year before 2050, four from then on. */
 static size_t put_time(uint8_t *out, uint64_t seconds)
 {
@@ -141,7 +124,7 @@ static size_t put_time(uint8_t *out, uint64_t seconds)
     }
     bool early = tm.tm_year < 150;
     size_t skip = early ? 2 : 0, n = strftime(text, sizeof text, "%Y%m%d%H%M%SZ", &tm) - skip;
-    size_t head = put_head(out, early ? 0x17 : 0x18, n);
+    size_t head = tern_der_put_head(out, early ? 0x17 : 0x18, n);
     return head + put(out + head, text + skip, n);
 }
 
@@ -149,7 +132,7 @@ static size_t put_integer(uint8_t *out, const BIGNUM *v)
 {
     size_t n = (size_t)BN_num_bytes(v);
     bool pad = BN_num_bits(v) % 8 == 0; /* the top bit would be a sign */
-    size_t head = put_head(out, 2, n + pad);
+    size_t head = tern_der_put_head(out, 2, n + pad);
     out[head] = 0;
     BN_bn2bin(v, out + head + pad);
     return head + pad + n;
@@ -160,20 +143,20 @@ static size_t put_tbs(uint8_t *out, const curve *c, const uint8_t serial[SERIAL]
 {
     uint8_t body[TBS_MAX], times[64];
     size_t n = put(body, version_3, sizeof version_3);
-    n += put_head(body + n, 2, SERIAL);
+    n += tern_der_put_head(body + n, 2, SERIAL);
     n += put(body + n, serial, SERIAL);
     body[n - SERIAL] = (uint8_t)((serial[0] & 0x3f) | 0x40); /* positive, and 8 bytes long */
     n += put(body + n, ecdsa_sha256, sizeof ecdsa_sha256);
     n += put(body + n, name_tern, sizeof name_tern);
     size_t t = put_time(times, recipe->from);
     t += put_time(times + t, recipe->to);
-    n += put_head(body + n, 0x30, t);
+    n += tern_der_put_head(body + n, 0x30, t);
     n += put(body + n, times, t);
     n += put(body + n, name_tern, sizeof name_tern);
     n += put(body + n, spki_head, sizeof spki_head);
     n += put(body + n, c->public, POINT);
     n += put(body + n, extensions, sizeof extensions);
-    size_t head = put_head(out, 0x30, n);
+    size_t head = tern_der_put_head(out, 0x30, n);
     return head + put(out + head, body, n);
 }
 
@@ -190,11 +173,11 @@ static size_t put_certificate(uint8_t *out, curve *c, const uint8_t serial[SERIA
         rs_n += put_integer(rs + rs_n, s);
         size_t b = put(body, tbs, tbs_n);
         b += put(body + b, ecdsa_sha256, sizeof ecdsa_sha256);
-        b += put_head(body + b, 3, rs_n + 3);
+        b += tern_der_put_head(body + b, 3, rs_n + 3);
         body[b++] = 0; /* no unused bits */
-        b += put_head(body + b, 0x30, rs_n);
+        b += tern_der_put_head(body + b, 0x30, rs_n);
         b += put(body + b, rs, rs_n);
-        n = put_head(out, 0x30, b);
+        n = tern_der_put_head(out, 0x30, b);
         n += put(out + n, body, b);
     }
     BN_free(r);

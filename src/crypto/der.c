@@ -59,3 +59,20 @@ size_t tern_der_bits(tern_span magnitude)
     }
     return bits;
 }
+
+size_t tern_der_put_head(uint8_t *out, uint8_t tag, size_t n)
+{
+    out[0] = tag;
+    if (n < 0x80) {
+        out[1] = (uint8_t)n;
+        return 2;
+    }
+    if (n < 0x100) {
+        out[1] = 0x81;
+        out[2] = (uint8_t)n;
+        return 3;
+    }
+    out[1] = 0x82;
+    tern_put16(out + 2, (uint16_t)n);
+    return 4;
+}

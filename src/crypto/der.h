@@ -12,7 +12,9 @@ enum {
     TERN_DER_BIT_STRING = 0x03,
     TERN_DER_OCTET_STRING = 0x04,
     TERN_DER_OID = 0x06,
-    TERN_DER_SEQUENCE = 0x30
+    TERN_DER_SEQUENCE = 0x30,
+
+    TERN_DER_HEAD_MAX = 4 /* tag, and a length below 65536 */
 };
 
 /* Takes the element at the start of *in, which must have this tag, and steps over it; *ret_body is
@@ -25,5 +27,9 @@ bool tern_der_take_uint(tern_span *in, tern_span *ret);
 
 /* The number of significant bits of a magnitude as tern_der_take_uint gives it. */
 size_t tern_der_bits(tern_span magnitude);
+
+/* Writes tag and length of an element with n < 65536 bytes of content; how many bytes that took, at
+ * most TERN_DER_HEAD_MAX. */
+size_t tern_der_put_head(uint8_t *out, uint8_t tag, size_t n);
 
 #endif

@@ -7,8 +7,6 @@
  * what it has seen. */
 #include "crypto/dtls_engine.h"
 
-#include <stdatomic.h>
-
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/kdf.h>
@@ -17,6 +15,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "crypto/bio.h"
 #include "crypto/cert_pair.h"
 #include "crypto/symmetric.h"
 
@@ -126,26 +125,10 @@ static long bio_ctrl(BIO *bio, int command, long number, void *p)
     }
 }
 
-static _Atomic(BIO_METHOD *) method;
-
-/* Made by the first caller and kept for the process. */
 static const BIO_METHOD *bio_method(void)
 {
-    BIO_METHOD *m = atomic_load_explicit(&method, memory_order_acquire), *first = NULL;
-    if (m != NULL) {
-        return m;
-    }
-    m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tern datagrams");
-    if (m == NULL || BIO_meth_set_read(m, bio_read) != 1 || BIO_meth_set_write(m, bio_write) != 1 ||
-        BIO_meth_set_ctrl(m, bio_ctrl) != 1) {
-        BIO_meth_free(m);
-        return NULL;
-    }
-    if (!atomic_compare_exchange_strong(&method, &first, m)) {
-        BIO_meth_free(m);
-        return first;
-    }
-    return m;
+    static _Atomic(BIO_METHOD *) method;
+    return tern_bio_method(&method, "tern datagrams", bio_read, bio_write, bio_ctrl);
 }
 
 /* ---- the context ---- */

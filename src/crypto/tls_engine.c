@@ -7,12 +7,12 @@
 #include "crypto/tls_engine.h"
 
 #include <limits.h>
-#include <stdatomic.h>
 
 #include <openssl/err.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "crypto/bio.h"
 #include "crypto/tls_context.h"
 
 enum { ALERT = SSL_AD_REASON_OFFSET, ALPN_WIRE_MAX = 256 * TERN_TLS_ALPN_MAX };
@@ -70,27 +70,10 @@ static long bio_ctrl(BIO *bio, int command, long number, void *p)
     return command == BIO_CTRL_FLUSH;
 }
 
-static _Atomic(BIO_METHOD *) method;
-
-/* Made by the first caller and kept for the process. NULL when memory is short.
- */
 static const BIO_METHOD *bio_method(void)
 {
-    BIO_METHOD *m = atomic_load_explicit(&method, memory_order_acquire), *first = NULL;
-    if (m != NULL) {
-        return m;
-    }
-    m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tern");
-    if (m == NULL || BIO_meth_set_read(m, bio_read) != 1 || BIO_meth_set_write(m, bio_write) != 1 ||
-        BIO_meth_set_ctrl(m, bio_ctrl) != 1) {
-        BIO_meth_free(m);
-        return NULL;
-    }
-    if (!atomic_compare_exchange_strong(&method, &first, m)) {
-        BIO_meth_free(m);
-        return first;
-    }
-    return m;
+    static _Atomic(BIO_METHOD *) method;
+    return tern_bio_method(&method, "tern", bio_read, bio_write, bio_ctrl);
 }
 
 /* ---- OpenSSL's questions ---- */

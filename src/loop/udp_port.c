@@ -155,17 +155,12 @@ void tern_udp_port_local(const tern_udp_port *port, tern_endpoint *ret)
 
 bool tern_udp_port_dial_from(tern_udp_ports *table, const tern_endpoint *to, tern_endpoint *ret)
 {
-    bool inside = tern_endpoint_is_loopback(to);
     if (table == NULL) {
         return false;
     }
     for (tern_list *l = table->ports.next; l != &table->ports; l = l->next) {
         const tern_endpoint *local = &TERN_CONTAINER(l, tern_udp_port, link)->local;
-        bool anywhere = tern_endpoint_is_unspecified(local);
-        bool fits = anywhere || tern_endpoint_is_loopback(local) == inside;
-        bool itself =
-            local->port == to->port && ((inside && anywhere) || tern_endpoint_eq(local, to));
-        if (local->family == to->family && fits && !itself) {
+        if (tern_endpoint_reaches(local, to)) {
             *ret = *local;
             return true;
         }

@@ -164,18 +164,12 @@ void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret)
 bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoint *ret)
 {
     tern_tcp_ports *ports = net->ports;
-    bool inside = tern_endpoint_is_loopback(to);
     if (ports == NULL) {
         return false;
     }
     for (tern_list *l = ports->ports.next; l != &ports->ports; l = l->next) {
         const tern_endpoint *local = &TERN_CONTAINER(l, tern_tcp_port, link)->local;
-        bool anywhere = tern_endpoint_is_unspecified(local);
-        bool fits = anywhere || tern_endpoint_is_loopback(local) == inside;
-        /* From a port to itself would be a socket that meets itself. */
-        bool itself =
-            local->port == to->port && ((inside && anywhere) || tern_endpoint_eq(local, to));
-        if (local->family == to->family && fits && !itself) {
+        if (tern_endpoint_reaches(local, to)) {
             *ret = *local;
             return true;
         }

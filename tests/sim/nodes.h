@@ -91,6 +91,9 @@ void sim_nodes_dial(sim_node *n, const char *const *texts, size_t count, sim_dia
 void sim_nodes_dial_one(sim_node *n, const char *text, sim_dial *d);
 /* Connects a to where b listens, waits until both know; a's conn. */
 tern_conn *sim_nodes_connect(sim_nodes *w, sim_node *a, sim_node *b);
+/* For tern_node_dial: counts in *owner, an unsigned. */
+void sim_nodes_count_dial(void *owner, tern_conn *conn, const tern_error *error,
+                          const tern_dial_report *reports, size_t report_count);
 /* For tern_node_dial: nothing. For tern_node_open with an ear (suite/ear.h) as owner: takes the
  * stream, or marks the ear closed with the error. */
 void sim_nodes_ignore_dial(void *owner, tern_conn *conn, const tern_error *error,

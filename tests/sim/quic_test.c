@@ -1,6 +1,7 @@
 /* QUIC between whole nodes in the simulated world: round trips, loss, reordering, ends. */
 #include <stdio.h>
 
+#include "sim/attacker.h"
 #include "sim/nodes.h"
 #include "suite/ear.h"
 
@@ -115,40 +116,6 @@ static void bytes_arrive_out_of_order(void **state)
 
 /* ---- datagrams that nobody should send ---- */
 
-typedef struct attacker {
-    tern_udp *u;
-    tern_endpoint to;
-    unsigned answers;
-    size_t answered;
-} attacker;
-
-static void on_answer(void *owner, tern_udp *u, tern_datagram *d)
-{
-    attacker *x = owner;
-    (void)u;
-    x->answers++;
-    x->answered += d->len;
-}
-
-static void attack_init(world *w, attacker *x)
-{
-    tern_loop *host;
-    tern_endpoint at;
-    memset(x, 0, sizeof *x);
-    assert_int_equal(tern_sim_host(w->w.sim, "10.0.9.9", &host), 0);
-    assert_int_equal(tern_endpoint_parse_ip(&at, "10.0.9.9"), 0);
-    at.port = 9;
-    assert_int_equal(tern_udp_bind(host, &at, &x->u), 0);
-    tern_udp_register(x->u, TERN_UDP_QUIC, on_answer, x);
-    assert_int_equal(tern_endpoint_parse_ip(&x->to, "10.0.0.2"), 0);
-    x->to.port = 4001;
-}
-
-static void say(attacker *x, const void *bytes, size_t n)
-{
-    assert_int_equal(tern_udp_send(x->u, &x->to, bytes, n, 0, 0), 0);
-}
-
 /* The head of an Initial (or of another version's long packet), what follows is garbage. */
 static void initial_of(uint8_t p[1200], uint8_t version, uint32_t number)
 {
@@ -163,25 +130,25 @@ static void initial_of(uint8_t p[1200], uint8_t version, uint32_t number)
 static void datagrams_are_refused(void **state)
 {
     world x;
-    attacker e;
+    sim_attacker e;
     uint8_t p[1200];
     (void)state;
     open_world(&x, NULL);
-    attack_init(&x, &e);
+    sim_attacker_init(&e, x.w.sim, "10.0.9.9", TERN_UDP_SET(TERN_UDP_QUIC));
     tern_counters *count = sim_counters(x.b);
-    say(&e, "\xc0\0\0\0\1\x3f", 6); /* ends within its head */
+    sim_attacker_say(&e, "\xc0\0\0\0\1\x3f", 6); /* ends within its head */
     initial_of(p, 1, 0);
-    say(&e, p, 600); /* an Initial is of 1200 bytes at least */
+    sim_attacker_say(&e, p, 600); /* an Initial is of 1200 bytes at least */
     initial_of(p, 9, 0);
-    say(&e, p, 600); /* another version, too short for an answer */
+    sim_attacker_say(&e, p, 600); /* another version, too short for an answer */
     sim_nodes_run(&x.w, TERN_SEC);
     assert_int_equal(count->quic_malformed, 2);
     assert_int_equal(count->quic_unknown, 1);
     assert_int_equal(count->quic_versions, 0);
     assert_int_equal(e.answers, 0);
-    say(&e, p, sizeof p);
+    sim_attacker_say(&e, p, sizeof p);
     memset(p, 0x41, sizeof p); /* a short header, of no connection: reset, with less */
-    say(&e, p, 100);
+    sim_attacker_say(&e, p, 100);
     sim_nodes_run(&x.w, TERN_SEC);
     assert_int_equal(count->quic_versions, 1);
     assert_int_equal(count->quic_unknown, 2);
@@ -195,15 +162,15 @@ static void datagrams_are_refused(void **state)
 static void a_flood_of_initials(void **state)
 {
     world x;
-    attacker e;
+    sim_attacker e;
     uint8_t p[1200];
     (void)state;
     open_world(&x, NULL);
-    attack_init(&x, &e);
+    sim_attacker_init(&e, x.w.sim, "10.0.9.9", TERN_UDP_SET(TERN_UDP_QUIC));
     const tern_net *net = tern_node_net(x.b->node);
     for (uint32_t i = 0; i < 5000; i++) {
         initial_of(p, 1, i);
-        say(&e, p, sizeof p);
+        sim_attacker_say(&e, p, sizeof p);
         if (i % 500 == 0) {
             sim_nodes_run(&x.w, RTT);
             assert_true(net->pending.count <= net->limits.pending_per_ip);
@@ -218,16 +185,6 @@ static void a_flood_of_initials(void **state)
 }
 
 /* Each allocation of a connection's life fails in turn; then the two connect all the same. */
-static void count_done(void *owner, tern_conn *conn, const tern_error *error,
-                       const tern_dial_report *reports, size_t report_count)
-{
-    (void)conn;
-    (void)error;
-    (void)reports;
-    (void)report_count;
-    ++*(unsigned *)owner;
-}
-
 static void each_allocation_may_fail(void **state)
 {
     (void)state;
@@ -238,7 +195,7 @@ static void each_allocation_may_fail(void **state)
         open_world(&x, NULL);
         const char *texts[] = {x.addr};
         tern_mem_fail_at(at, 0);
-        int code = tern_node_dial(x.a->node, texts, 1, 0, false, count_done, &done, NULL);
+        int code = tern_node_dial(x.a->node, texts, 1, 0, false, sim_nodes_count_dial, &done, NULL);
         sim_nodes_run(&x.w, 20 * TERN_SEC);
         assert_true(code != 0 || done == 1);
         bool over = tern_mem_count() < at;

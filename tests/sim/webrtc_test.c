@@ -1,10 +1,10 @@
 /* WebRTC Direct between whole nodes in a simulated world: loss, reordering, duplicates, many
  * streams, wrong certificates, peers that vanish, and datagrams that nobody should send. */
+#include "sim/attacker.h"
 #include "sim/nodes.h"
 
 #include <stdio.h>
 
-#include "loop/udp.h"
 #include "proto/perf.h"
 #include "webrtc/conn.h"
 
@@ -230,41 +230,6 @@ static void test_wrong_peer(void **state)
     sim_nodes_clear(&p.w);
 }
 
-typedef struct attacker {
-    tern_udp *u;
-    tern_endpoint to;
-    unsigned answers;
-    size_t answered;
-} attacker;
-
-static void on_answer(void *owner, tern_udp *u, tern_datagram *d)
-{
-    attacker *x = owner;
-    (void)u;
-    x->answers++;
-    x->answered += d->len;
-}
-
-static void attack_init(pair *p, attacker *x, const char *ip)
-{
-    tern_loop *host;
-    tern_endpoint at;
-    memset(x, 0, sizeof *x);
-    assert_int_equal(tern_sim_host(p->w.sim, ip, &host), 0);
-    assert_int_equal(tern_endpoint_parse_ip(&at, ip), 0);
-    at.port = 9;
-    assert_int_equal(tern_udp_bind(host, &at, &x->u), 0);
-    tern_udp_register(x->u, TERN_UDP_STUN, on_answer, x);
-    tern_udp_register(x->u, TERN_UDP_DTLS, on_answer, x);
-    assert_int_equal(tern_endpoint_parse_ip(&x->to, "10.0.0.2"), 0);
-    x->to.port = 4001;
-}
-
-static void say(attacker *x, const void *bytes, size_t n)
-{
-    assert_int_equal(tern_udp_send(x->u, &x->to, bytes, n, 0, 0), 0);
-}
-
 /* A check that verifies, under a name of its own. */
 static size_t check_of(uint8_t out[TERN_STUN_MAX], uint32_t number)
 {
@@ -282,25 +247,26 @@ static size_t check_of(uint8_t out[TERN_STUN_MAX], uint32_t number)
 static void test_datagrams_that_are_refused(void **state)
 {
     pair p;
-    attacker x;
+    sim_attacker x;
     uint8_t m[TERN_STUN_MAX];
     (void)state;
     init(&p);
-    attack_init(&p, &x, "10.0.9.9");
+    sim_attacker_init(&x, p.w.sim, "10.0.9.9",
+                      TERN_UDP_SET(TERN_UDP_STUN) | TERN_UDP_SET(TERN_UDP_DTLS));
     tern_counters *count = sim_counters(p.b);
-    say(&x, "\0\1\0\0garbage", 11);
-    say(&x, "\2", 1);
-    say(&x, "\24\376\375\0\0", 5); /* DTLS of an unknown address */
+    sim_attacker_say(&x, "\0\1\0\0garbage", 11);
+    sim_attacker_say(&x, "\2", 1);
+    sim_attacker_say(&x, "\24\376\375\0\0", 5); /* DTLS of an unknown address */
     static const tern_span bad = {(const uint8_t *)"evtj:h6vY", 9};
     tern_stun_request r = {.username = bad, .password = bad, .priority = 1};
-    say(&x, m, (size_t)tern_stun_put_request(m, &r)); /* another scheme */
+    sim_attacker_say(&x, m, (size_t)tern_stun_put_request(m, &r)); /* another scheme */
     size_t n = check_of(m, 1);
     m[n - 9] ^= 1; /* the last byte of its integrity; its fingerprint is wrong too */
-    say(&x, m, n);
+    sim_attacker_say(&x, m, n);
     m[n - 9] ^= 1;
     static const uint8_t id[TERN_STUN_ID] = {1};
     ssize_t k = tern_stun_put_success(m, id, &x.to, bad);
-    say(&x, m, (size_t)k); /* an answer to nothing */
+    sim_attacker_say(&x, m, (size_t)k); /* an answer to nothing */
     sim_nodes_run(&p.w, TERN_SEC);
     assert_int_equal(x.answers, 0);
     assert_int_equal(count->stun_malformed, 2);
@@ -310,11 +276,11 @@ static void test_datagrams_that_are_refused(void **state)
     assert_int_equal(count->stun_unexpected, 1);
     /* A good one is answered with less than it asked; its DTLS is garbage. */
     n = check_of(m, 2);
-    say(&x, m, n);
+    sim_attacker_say(&x, m, n);
     sim_nodes_run(&p.w, 100 * TERN_MS);
     assert_int_equal(x.answers, 1);
     assert_true(x.answered < n);
-    say(&x, "\26\376\375\0\0\0\0\0\0\0\0\0\4junk", 17);
+    sim_attacker_say(&x, "\26\376\375\0\0\0\0\0\0\0\0\0\4junk", 17);
     sim_nodes_run(&p.w, TERN_SEC);
     sim_nodes_run(&p.w, 20 * TERN_SEC);
     assert_int_equal(tern_node_net(p.b->node)->pending.count, 0);
@@ -327,13 +293,14 @@ static void test_datagrams_that_are_refused(void **state)
 static void test_a_flood_of_names(void **state)
 {
     pair p;
-    attacker x;
+    sim_attacker x;
     uint8_t m[TERN_STUN_MAX];
     (void)state;
     init(&p);
-    attack_init(&p, &x, "10.0.9.9");
+    sim_attacker_init(&x, p.w.sim, "10.0.9.9",
+                      TERN_UDP_SET(TERN_UDP_STUN) | TERN_UDP_SET(TERN_UDP_DTLS));
     for (uint32_t i = 0; i < 5000; i++) {
-        say(&x, m, check_of(m, i));
+        sim_attacker_say(&x, m, check_of(m, i));
     }
     sim_nodes_run(&p.w, 100 * TERN_MS);
     const tern_net *net = tern_node_net(p.b->node);
@@ -349,16 +316,17 @@ static void test_a_flood_of_addresses(void **state)
 {
     enum { ATTACKERS = 40 };
     pair p;
-    attacker x[ATTACKERS];
+    sim_attacker x[ATTACKERS];
     uint8_t m[TERN_STUN_MAX];
     char ip[32];
     (void)state;
     init(&p);
     for (uint32_t i = 0; i < ATTACKERS; i++) {
         snprintf(ip, sizeof ip, "10.0.8.%u", (unsigned)i + 1);
-        attack_init(&p, &x[i], ip);
+        sim_attacker_init(&x[i], p.w.sim, ip,
+                          TERN_UDP_SET(TERN_UDP_STUN) | TERN_UDP_SET(TERN_UDP_DTLS));
         for (uint32_t k = 0; k < 20; k++) {
-            say(&x[i], m, check_of(m, i << 8 | k));
+            sim_attacker_say(&x[i], m, check_of(m, i << 8 | k));
         }
     }
     sim_nodes_run(&p.w, 100 * TERN_MS);
@@ -373,16 +341,6 @@ static void test_a_flood_of_addresses(void **state)
 
 /* ---- memory ---- */
 
-static void count_done(void *owner, tern_conn *conn, const tern_error *error,
-                       const tern_dial_report *reports, size_t report_count)
-{
-    (void)conn;
-    (void)error;
-    (void)reports;
-    (void)report_count;
-    ++*(unsigned *)owner;
-}
-
 /* Each allocation of a connection's life fails in turn; then the two nodes connect all the same. */
 static void test_each_allocation_may_fail(void **state)
 {
@@ -393,7 +351,7 @@ static void test_each_allocation_may_fail(void **state)
         init(&p);
         const char *texts[] = {p.addr};
         tern_mem_fail_at(at, 0);
-        int code = tern_node_dial(p.a->node, texts, 1, 0, false, count_done, &done, NULL);
+        int code = tern_node_dial(p.a->node, texts, 1, 0, false, sim_nodes_count_dial, &done, NULL);
         sim_nodes_run(&p.w, 20 * TERN_SEC);
         assert_true(code != 0 || done == 1);
         bool over = tern_mem_count() < at;
