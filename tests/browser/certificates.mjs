@@ -8,13 +8,11 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 
 const MAKER = fileURLToPath(new URL('../interop/web_cert.py', import.meta.url))
 const TIME = 60_000 // ms for one program
-const LOOK = 500 // ms from one handshake to the next
 
 // The first program that making certificates and trusting them takes and that is not here, or undefined.
 export function missing () {
@@ -51,19 +49,9 @@ export async function trust (ca, folder) {
   return { home, profile }
 }
 
-// Resolves when new handshakes are answered with the certificate whose subject is `name`.
-export async function shows (port, name, limit) {
-  const until = Date.now() + limit
-  for (;;) {
-    const shown = await subjectAt(port)
-    if (shown === name) return
-    if (Date.now() > until) throw new Error(`after ${limit / 1000} s the node still shows the certificate of ${shown}`)
-    await pause(LOOK)
-  }
-}
-
-// Any certificate is taken here: only whose it is is asked.
-async function subjectAt (port) {
+// The subject of the certificate with which a new handshake is answered. Any is taken here: only whose it is is
+// asked.
+export async function subjectAt (port) {
   const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(TIME) })

@@ -30,20 +30,23 @@ export async function startTern ({ program, port, data, extra = [], ends = ['', 
   })
   const events = []
   const waiting = new Set()
-  let log = ''
+  const log = [] // lines
 
-  child.stderr.setEncoding('utf8').on('data', (text) => { log = (log + text).slice(-4000) })
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    log.push(line)
+    for (const look of waiting) look()
+  })
   createInterface({ input: child.stdout }).on('line', (line) => {
     events.push(parse(line))
     for (const look of waiting) look()
   })
 
-  const event = (wanted, limit = START) => new Promise((resolve, reject) => {
+  const first = (find, what, limit) => new Promise((resolve, reject) => {
     const look = () => {
-      const found = events.find(wanted)
+      const found = find()
       if (found != null) settle(resolve, found)
     }
-    const fail = (why) => settle(reject, new Error(`${program}: ${why} before the expected event\n${log}`))
+    const fail = (why) => settle(reject, new Error(`${program}: ${why} before ${what}\n${log.slice(-40).join('\n')}`))
     const timer = setTimeout(() => fail(`${limit / 1000} s went by`), limit)
     const settle = (how, value) => {
       clearTimeout(timer)
@@ -54,6 +57,11 @@ export async function startTern ({ program, port, data, extra = [], ends = ['', 
     ended.then(fail)
     look()
   })
+  const event = (wanted, limit = START) => first(() => events.find(wanted), 'the expected event', limit)
+  const says = (text, limit = START) => { // from now on, in its log
+    const from = log.length
+    return first(() => log.slice(from).find((line) => line.includes(text)), `it said '${text}'`, limit)
+  }
 
   const stop = async () => {
     child.kill('SIGTERM')
@@ -63,7 +71,7 @@ export async function startTern ({ program, port, data, extra = [], ends = ['', 
   }
 
   try {
-    return { listening: await event((it) => it.event === 'listening'), event, stop }
+    return { listening: await event((it) => it.event === 'listening'), event, says, stop }
   } catch (err) {
     await stop()
     throw err
