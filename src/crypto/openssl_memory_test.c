@@ -67,7 +67,7 @@ static bool aead(void *arg)
     static const uint8_t key[32] = {1}, nonce[12] = {0};
     uint8_t out[20], again[20];
     const tern_span text = {(const uint8_t *)"tern", 4}, none = {NULL, 0};
-    tern_aead *c = tern_aead_new(key);
+    tern_aead *c = tern_aead_new(TERN_CHACHA20_POLY1305, key);
     bool ok = c != NULL && tern_aead_seal(c, nonce, none, &text, 1, out) == 0;
     if (ok) {
         memcpy(again, out, sizeof again);
@@ -129,7 +129,7 @@ static void first_use(void **state)
     for (tern_aead *c = NULL; c == NULL; failures++) {
         made = 0;
         fail_at = failures + 1;
-        c = tern_aead_new(key);
+        c = tern_aead_new(TERN_CHACHA20_POLY1305, key);
         tern_aead_free(c);
         assert_true(failures < 100000);
     }

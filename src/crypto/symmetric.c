@@ -1,8 +1,8 @@
-/* The primitives of Noise, on OpenSSL 3 and, for X25519, libsodium: see crypto/symmetric.h for the
- * contract.
+/* The primitives of Noise and TLS, on OpenSSL 3 and, for X25519, libsodium: see crypto/symmetric.h
+ * for the contract.
  *
  * OpenSSL looks an algorithm up by name each time one is used implicitly, which costs more than a
- * small message. The three that we need are therefore fetched by the first caller and kept for the
+ * small message. Those that we need are therefore fetched by the first caller and kept for the
  * process; an AEAD context gets its key once, after that a message sets only the nonce.
  *
  *     seal:  ad, span | span | span  ->  out: ciphertext ‖ tag
@@ -28,7 +28,7 @@
 #include "crypto/sodium.h"
 
 struct algorithms {
-    EVP_CIPHER *chacha20_poly1305;
+    EVP_CIPHER *aead[TERN_AES_256_GCM + 1]; /* by kind */
     EVP_MD *sha256, *sha1;
 };
 
@@ -36,10 +36,25 @@ static _Atomic(struct algorithms *) fetched;
 
 static void algorithms_free(struct algorithms *a)
 {
-    EVP_CIPHER_free(a->chacha20_poly1305);
+    for (size_t i = 0; i < sizeof a->aead / sizeof *a->aead; i++) {
+        EVP_CIPHER_free(a->aead[i]);
+    }
     EVP_MD_free(a->sha256);
     EVP_MD_free(a->sha1);
     OPENSSL_free(a);
+}
+
+static bool algorithms_fetch(struct algorithms *a)
+{
+    static const char *const names[] = {"ChaCha20-Poly1305", "AES-128-GCM", "AES-256-GCM"};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        a->aead[i] = EVP_CIPHER_fetch(NULL, names[i], NULL);
+        ok = ok && a->aead[i] != NULL;
+    }
+    a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    a->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    return ok && a->sha256 != NULL && a->sha1 != NULL;
 }
 
 /* NULL when memory is short; the next caller tries again. Two threads may both fetch: one set is
@@ -54,10 +69,7 @@ static const struct algorithms *algorithms_get(void)
     if (a == NULL) {
         return NULL;
     }
-    a->chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
-    a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    a->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-    if (a->chacha20_poly1305 == NULL || a->sha256 == NULL || a->sha1 == NULL) {
+    if (!algorithms_fetch(a)) {
         algorithms_free(a);
         return NULL;
     }
@@ -75,7 +87,7 @@ struct tern_aead {
     EVP_CIPHER_CTX *ctx;
 };
 
-tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY])
+tern_aead *tern_aead_new(tern_aead_kind kind, const uint8_t *key)
 {
     const struct algorithms *a = algorithms_get();
     tern_aead *c = a != NULL ? tern_calloc(1, sizeof *c) : NULL;
@@ -83,8 +95,7 @@ tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY])
         return NULL;
     }
     c->ctx = EVP_CIPHER_CTX_new();
-    if (c->ctx == NULL ||
-        EVP_CipherInit_ex(c->ctx, a->chacha20_poly1305, NULL, key, NULL, 1) != 1) {
+    if (c->ctx == NULL || EVP_CipherInit_ex(c->ctx, a->aead[kind], NULL, key, NULL, 1) != 1) {
         tern_aead_free(c);
         return NULL;
     }

@@ -1,4 +1,4 @@
-/* The primitives of Noise: ChaCha20-Poly1305, SHA-256, HMAC and HKDF on OpenSSL, X25519 on
+/* The primitives of Noise and of TLS's records: AEADs, SHA-256, HMAC and HKDF on OpenSSL, X25519 on
  * libsodium; SHA-1 and base64 for the WebSocket handshake stay with their users' codecs. Algorithms
  * are fetched once a process; a context is keyed once and reused for every message. */
 #ifndef TERN_CRYPTO_SYMMETRIC_H
@@ -7,16 +7,22 @@
 #include "base/bytes.h"
 
 enum {
-    TERN_AEAD_KEY = 32,
+    TERN_AEAD_KEY = 32, /* at most */
     TERN_AEAD_NONCE = 12,
     TERN_AEAD_TAG = 16,
     TERN_X25519 = 32,
     TERN_SHA256 = 32
 };
 
+typedef enum tern_aead_kind {
+    TERN_CHACHA20_POLY1305, /* RFC 8439 */
+    TERN_AES_128_GCM,       /* NIST SP 800-38D; its key has 16 bytes, the others' 32 */
+    TERN_AES_256_GCM,
+} tern_aead_kind;
+
 /* One direction's cipher under one key. NULL when memory is short. */
 typedef struct tern_aead tern_aead;
-tern_aead *tern_aead_new(const uint8_t key[TERN_AEAD_KEY]);
+tern_aead *tern_aead_new(tern_aead_kind kind, const uint8_t *key);
 void tern_aead_free(tern_aead *c); /* wipes the key */
 
 /* Seals the concatenation of the spans into out (their total + TERN_AEAD_TAG bytes; out may not

@@ -43,7 +43,7 @@ static void aead_setup(struct aead_case *c)
     tern_test_unhex(c->nonce, sizeof c->nonce, rfc8439_nonce);
     c->ad = (tern_span){c->ad_bytes, tern_test_unhex(c->ad_bytes, sizeof c->ad_bytes, rfc8439_ad)};
     c->n = tern_test_unhex(c->sealed, sizeof c->sealed, rfc8439_sealed);
-    c->aead = tern_aead_new(key);
+    c->aead = tern_aead_new(TERN_CHACHA20_POLY1305, key);
     assert_non_null(c->aead);
 }
 
@@ -111,7 +111,7 @@ static void aead_noise_transport(void **state)
     const tern_span ping = {(const uint8_t *)"ping", 4};
     tern_test_unhex(key, sizeof key,
                     "141399b149034c671cc52b0ec1fcb71262d7ad66908d693bebe61b7b96344a35");
-    tern_aead *c = tern_aead_new(key);
+    tern_aead *c = tern_aead_new(TERN_CHACHA20_POLY1305, key);
     assert_non_null(c);
     assert_int_equal(tern_aead_seal(c, nonce, none, &ping, 1, out), 0);
     expect_hex(out, sizeof out, "572fd6c78f344ddaf4d3f41bbebc2f8b9c1e48a5");
@@ -153,7 +153,7 @@ static void aead_sizes(void **state)
     (void)state;
     static uint8_t text[65519], out[65535];
     const uint8_t key[32] = {7}, nonce[12] = {0};
-    tern_aead *c = tern_aead_new(key);
+    tern_aead *c = tern_aead_new(TERN_CHACHA20_POLY1305, key);
     assert_non_null(c);
     memset(text, 0x5a, sizeof text);
     assert_int_equal(tern_aead_seal(c, nonce, none, NULL, 0, out), 0);
@@ -170,7 +170,7 @@ static void aead_without_memory(void **state)
     (void)state;
     const uint8_t key[32] = {7};
     tern_mem_fail_at(1, 0);
-    assert_null(tern_aead_new(key));
+    assert_null(tern_aead_new(TERN_CHACHA20_POLY1305, key));
     tern_mem_fail_at(0, 0);
 }
 

@@ -36,6 +36,7 @@ static bool set_common(SSL_CTX *ctx)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ctx, TERN_CERT_MAX);
     SSL_CTX_set_alpn_select_cb(ctx, tern_tls_select_alpn, NULL);
+    SSL_CTX_set_keylog_callback(ctx, tern_tls_keylog);
     return SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_ciphersuites(ctx, CIPHERS_13) == 1 &&
            SSL_CTX_set_cipher_list(ctx, CIPHERS_12) == 1 &&
            SSL_CTX_set1_groups_list(ctx, groups) == 1 &&

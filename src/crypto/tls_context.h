@@ -15,5 +15,7 @@ struct tern_tls_context {
 int tern_tls_verify(X509_STORE_CTX *store, void *unused);
 int tern_tls_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                          const unsigned char *in, unsigned in_n, void *unused);
+/* What OpenSSL would write into a log of keys: the traffic secrets. */
+void tern_tls_keylog(const SSL *ssl, const char *line);
 
 #endif

@@ -1,9 +1,13 @@
 /* One TLS connection over memory: see tls_engine.h.
  *
  * OpenSSL reads and writes by a BIO of ours whose reading end is the span that
- * the caller gave, and whose writing end is the caller's send(): no queue in
+ * the caller gave, and whose writing end is the caller's output: no queue in
  * between. Nothing ever waits to be written, so OpenSSL only ever waits for
- * bytes of the peer. */
+ * bytes of the peer.
+ *
+ * When a handshake of TLS 1.3 is done its traffic secrets go to `traffic` and
+ * OpenSSL's part ends, with its memory. TLS 1.2, which only the web may agree
+ * on, stays with OpenSSL. */
 #include "crypto/tls_engine.h"
 
 #include <limits.h>
@@ -14,14 +18,16 @@
 #include "base/mem.h"
 #include "crypto/bio.h"
 #include "crypto/tls_context.h"
+#include "crypto/tls_traffic.h"
 
 enum { ALERT = SSL_AD_REASON_OFFSET, ALPN_WIRE_MAX = 256 * TERN_TLS_ALPN_MAX };
 
 struct tern_tls_engine {
-    SSL *ssl;
-    tern_span in; /* during a call: what the peer sent */
-    bool (*send)(void *owner, const uint8_t *p, size_t n);
-    void *send_owner;
+    SSL *ssl;                  /* NULL once there is traffic */
+    tern_tls_traffic *traffic; /* NULL before, and with TLS 1.2 */
+    tern_tls_secrets secrets;  /* collected during the handshake */
+    tern_span in;              /* during a call: what the peer sent */
+    tern_tls_output output;
     bool send_failed; /* memory was short: the connection is torn */
     int (*judge)(void *owner, tern_span certificate, size_t count, tern_error *ret);
     void *judge_owner;
@@ -55,7 +61,11 @@ static int bio_write(BIO *bio, const char *p, int n)
     if (n <= 0) {
         return 0;
     }
-    if (e->send_failed || !e->send(e->send_owner, (const uint8_t *)p, (size_t)n)) {
+    uint8_t *place = e->send_failed ? NULL : e->output.place(e->output.owner, (size_t)n);
+    if (place != NULL) {
+        memcpy(place, p, (size_t)n);
+    }
+    if (place == NULL || !e->output.send(e->output.owner, (size_t)n)) {
         e->send_failed = true;
         return -1;
     }
@@ -127,6 +137,21 @@ int tern_tls_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out
         }
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* A line is "LABEL RANDOM SECRET", in hex: the one way by which OpenSSL tells a traffic secret. */
+void tern_tls_keylog(const SSL *ssl, const char *line)
+{
+    static const char *const labels[] = {"CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "};
+    tern_tls_engine *e = SSL_get_app_data(ssl);
+    for (int i = 0; i < 2; i++) {
+        if (strncmp(line, labels[i], strlen(labels[i])) == 0) {
+            const char *hex = strrchr(line, ' ') + 1;
+            bool ours = (i == 1) == (SSL_is_server(ssl) == 1);
+            tern_unhex(ours ? e->secrets.send : e->secrets.recv, TERN_TLS_SECRET_MAX, hex,
+                       strlen(hex));
+        }
+    }
 }
 
 /* ---- errors ---- */
@@ -288,15 +313,15 @@ void tern_tls_engine_free(tern_tls_engine *e)
 {
     if (e != NULL) {
         SSL_free(e->ssl);
+        tern_tls_traffic_free(e->traffic);
+        tern_wipe(&e->secrets, sizeof e->secrets);
         tern_free(e);
     }
 }
 
-void tern_tls_engine_output(tern_tls_engine *e,
-                            bool (*send)(void *owner, const uint8_t *p, size_t n), void *owner)
+void tern_tls_engine_output(tern_tls_engine *e, const tern_tls_output *output)
 {
-    e->send = send;
-    e->send_owner = owner;
+    e->output = *output;
 }
 
 static const char *agreed_alpn(const tern_tls_engine *e)
@@ -305,6 +330,20 @@ static const char *agreed_alpn(const tern_tls_engine *e)
     unsigned n;
     SSL_get0_alpn_selected(e->ssl, &name, &n);
     return n > 0 ? find_alpn(e, name, n) : NULL;
+}
+
+/* From here on the records are ours. */
+static int begin_traffic(tern_tls_engine *e, tern_error *reterr)
+{
+    e->secrets.suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(e->ssl));
+    e->traffic = tern_tls_traffic_new(&e->secrets, SSL_is_server(e->ssl) == 1);
+    tern_wipe(&e->secrets, sizeof e->secrets);
+    if (e->traffic == NULL) {
+        return tern_fail(reterr, TERN_E_NOMEM, "tls", "out of memory");
+    }
+    SSL_free(e->ssl);
+    e->ssl = NULL;
+    return 1;
 }
 
 int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *reterr)
@@ -322,7 +361,7 @@ int tern_tls_engine_handshake(tern_tls_engine *e, tern_span *in, tern_error *ret
     e->agreed = agreed_alpn(e);
     e->alpn = NULL; /* the caller's, and asked no more */
     e->judge = NULL;
-    return 1;
+    return SSL_version(e->ssl) == TLS1_3_VERSION ? begin_traffic(e, reterr) : 1;
 }
 
 const char *tern_tls_engine_alpn(const tern_tls_engine *e)
@@ -335,34 +374,46 @@ bool tern_tls_engine_untrusted(const tern_tls_engine *e)
     return e->untrusted;
 }
 
-ssize_t tern_tls_engine_read(tern_tls_engine *e, tern_span *in, uint8_t *out, size_t cap,
+ssize_t tern_tls_engine_read(tern_tls_engine *e, uint8_t *record, size_t n, uint8_t **ret_plain,
                              tern_error *reterr)
 {
+    if (e->traffic != NULL) {
+        return tern_tls_traffic_read(e->traffic, &e->output, record, n, ret_plain, reterr);
+    }
     ERR_clear_error();
-    e->in = *in;
-    int r = SSL_read(e->ssl, out, cap < INT_MAX ? (int)cap : INT_MAX);
-    *in = e->in;
+    e->in = (tern_span){record, n};
+    *ret_plain = record;
+    int r = SSL_read(e->ssl, record, n < INT_MAX ? (int)n : INT_MAX);
     e->in = (tern_span){NULL, 0};
     return r > 0 ? r : outcome(e, r, reterr);
 }
 
-int tern_tls_engine_write(tern_tls_engine *e, const uint8_t *p, size_t n)
+static int write_by_openssl(tern_tls_engine *e, const tern_span *v, unsigned count, size_t n)
 {
-    ERR_clear_error();
-    while (n > 0 && !e->send_failed) {
-        int part = n < INT_MAX ? (int)n : INT_MAX;
-        if (SSL_write(e->ssl, p, part) != part) {
-            break;
-        }
-        p += part;
-        n -= (size_t)part;
+    uint8_t joined[TERN_TLS_PLAIN_MAX]; /* OpenSSL takes one piece */
+    size_t at = 0;
+    for (unsigned i = 0; i < count && n <= sizeof joined; i++) {
+        memcpy(joined + at, v[i].data, v[i].len);
+        at += v[i].len;
     }
     ERR_clear_error();
-    return n == 0 ? 0 : e->send_failed ? TERN_E_NOMEM : TERN_E_CRYPTO;
+    int r = SSL_write(e->ssl, joined, (int)at);
+    ERR_clear_error();
+    tern_wipe(joined, at);
+    return r == (int)n ? 0 : e->send_failed ? TERN_E_NOMEM : TERN_E_CRYPTO;
+}
+
+int tern_tls_engine_write(tern_tls_engine *e, const tern_span *v, unsigned count, size_t n)
+{
+    return e->traffic != NULL ? tern_tls_traffic_write(e->traffic, &e->output, v, count, n)
+                              : write_by_openssl(e, v, count, n);
 }
 
 int tern_tls_engine_close(tern_tls_engine *e)
 {
+    if (e->traffic != NULL) {
+        return tern_tls_traffic_close(e->traffic, &e->output);
+    }
     ERR_clear_error();
     int r = SSL_shutdown(e->ssl);
     ERR_clear_error();

@@ -1,27 +1,22 @@
-/* TLS over memory (RFC 8446, on OpenSSL): bytes of the peer in, bytes for the
+/* TLS over memory (RFC 8446; the handshake by OpenSSL): bytes of the peer in, bytes for the
  * peer out, plaintext on the other side. No sockets, no loop, no clock.
  *
  *     from the peer -> handshake, then read -> plaintext
- *     plaintext     -> write, close         -> send()
+ *     plaintext     -> write, close         -> output
  *
  * A context is what connections have in common; an engine is one connection.
- * Bytes go in as the caller has them: an engine takes from a span just what it
- * needs, and holds a record only while it is incomplete. What is to be sent
- * leaves by send() inside the calls. Who judges a certificate is the difference
+ * In the handshake an engine takes from a span just what it needs; after it,
+ * whole records are opened where they lie. What is to be sent is written where
+ * the owner of the output says, inside the calls. Who judges a certificate is the difference
  * between libp2p (mutual, by the caller) and the web (clients only, by name and
  * authority). */
 #ifndef TERN_CRYPTO_TLS_ENGINE_H
 #define TERN_CRYPTO_TLS_ENGINE_H
 
 #include "crypto/cert.h"
+#include "crypto/tls_record.h"
 
-enum {
-    TERN_TLS_HEADER = 5,            /* of a record: type, version, length */
-    TERN_TLS_PLAIN_MAX = 16384,     /* in a record */
-    TERN_TLS_OVERHEAD = 5 + 1 + 16, /* of a record that we write: header, type, tag */
-    TERN_TLS_BODY_MAX = 16384 + 256,
-    TERN_TLS_ALPN_MAX = 16, /* protocols offered */
-};
+enum { TERN_TLS_ALPN_MAX = 16 /* protocols offered */ };
 
 typedef struct tern_tls_context tern_tls_context;
 typedef struct tern_tls_engine tern_tls_engine;
@@ -67,10 +62,15 @@ int tern_tls_engine_new(tern_tls_context *context, const tern_tls_options *optio
                         tern_tls_engine **ret);
 void tern_tls_engine_free(tern_tls_engine *e); /* sends nothing; NULL is nothing */
 
-/* Where bytes for the peer go: all are taken, false means that memory is short.
- * Set it before anything else. */
-void tern_tls_engine_output(tern_tls_engine *e,
-                            bool (*send)(void *owner, const uint8_t *p, size_t n), void *owner);
+/* Where bytes for the peer go. */
+typedef struct tern_tls_output {
+    uint8_t *(*place)(void *owner, size_t n); /* room for n bytes; NULL: memory is short */
+    bool (*send)(void *owner, size_t n);      /* they are there, all n; false: memory is short */
+    void *owner;
+} tern_tls_output;
+
+/* Copied; set it before anything else. */
+void tern_tls_engine_output(tern_tls_engine *e, const tern_tls_output *output);
 
 /* Goes on with the handshake; a client's first call sends with an empty span.
  * Steps *in over what it took. 1: done. 0: the peer has to speak. Or the error,
@@ -87,14 +87,14 @@ const char *tern_tls_engine_alpn(const tern_tls_engine *e);
 /* Whether a handshake failed because a web server's certificate was not trusted. */
 bool tern_tls_engine_untrusted(const tern_tls_engine *e);
 
-/* Decrypts into out, which may be where *in lies, at most one record's worth;
- * steps *in. The bytes; 0: more are needed; TERN_E_EOF: the peer closed its
- * half; or an error as above. */
-ssize_t tern_tls_engine_read(tern_tls_engine *e, tern_span *in, uint8_t *out, size_t cap,
+/* Opens one whole record of n bytes in place, after the handshake. The bytes of plaintext, at
+ * *ret_plain inside the record; 0: it brought none; TERN_E_EOF: the peer closed its half; or, an
+ * alert having been sent, an error as above, TERN_E_TOO_LARGE among them. */
+ssize_t tern_tls_engine_read(tern_tls_engine *e, uint8_t *record, size_t n, uint8_t **ret_plain,
                              tern_error *reterr);
-/* Encrypts and sends n > 0 bytes in records of TERN_TLS_PLAIN_MAX. 0,
- * TERN_E_NOMEM or TERN_E_CRYPTO. */
-int tern_tls_engine_write(tern_tls_engine *e, const uint8_t *p, size_t n);
+/* Encrypts and sends the spans, 0 < n <= TERN_TLS_PLAIN_MAX bytes in all and at most
+ * TERN_TLS_SPANS_MAX of them, as one record. 0, TERN_E_NOMEM or TERN_E_CRYPTO. */
+int tern_tls_engine_write(tern_tls_engine *e, const tern_span *v, unsigned count, size_t n);
 /* Sends close_notify: nothing is written after it; reading goes on. */
 int tern_tls_engine_close(tern_tls_engine *e);
 

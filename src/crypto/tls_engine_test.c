@@ -72,7 +72,7 @@ static void data_behind_the_handshake(void **state)
     advance(&x, 1, SIZE_MAX);
     advance(&x, 0, SIZE_MAX);
     assert_int_equal(x.e[0].result, 1);
-    assert_int_equal(tern_tls_engine_write(x.e[0].engine, (const uint8_t *)"early", 5), 0);
+    assert_int_equal(write_all(&x, 0, (const uint8_t *)"early", 5), 0);
     advance(&x, 1, SIZE_MAX);
     assert_int_equal(x.e[1].result, 1);
     assert_int_equal(tern_buf_len(&x.e[0].out), 5 + TERN_TLS_OVERHEAD);
@@ -145,7 +145,7 @@ static void halves_close_by_themselves(void **state)
     tern_buf_init(&got, 0);
     assert_true(ends_make(&x, good, good, yamux_alpn, yamux_alpn, NULL));
     shake(&x, SIZE_MAX);
-    assert_int_equal(tern_tls_engine_write(x.e[0].engine, (const uint8_t *)"last", 4), 0);
+    assert_int_equal(write_all(&x, 0, (const uint8_t *)"last", 4), 0);
     assert_int_equal(tern_tls_engine_close(x.e[0].engine), 0);
     assert_int_equal(read_all(&x, 1, &got), TERN_E_EOF);
     assert_int_equal(tern_buf_len(&got), 4);
@@ -299,7 +299,7 @@ static void records_that_lie(void **state)
         tern_buf_init(&got, 0);
         assert_true(ends_make(&x, good, good, yamux_alpn, yamux_alpn, NULL));
         shake(&x, SIZE_MAX);
-        assert_int_equal(tern_tls_engine_write(x.e[0].engine, (const uint8_t *)"12345678", 8), 0);
+        assert_int_equal(write_all(&x, 0, (const uint8_t *)"12345678", 8), 0);
         tern_buf_data(&x.e[0].out)[cases[i].at] ^= 0x10;
         assert_int_equal(read_all(&x, 1, &got), cases[i].code);
         assert_int_equal(x.e[1].error.code, cases[i].code);
@@ -321,7 +321,7 @@ static void output_without_memory(void **state)
     assert_true(ends_make(&x, good, good, yamux_alpn, yamux_alpn, NULL));
     shake(&x, SIZE_MAX);
     x.e[1].no_memory = true;
-    assert_int_equal(tern_tls_engine_write(x.e[1].engine, (const uint8_t *)"x", 1), TERN_E_NOMEM);
+    assert_int_equal(write_all(&x, 1, (const uint8_t *)"x", 1), TERN_E_NOMEM);
     x.e[0].no_memory = true;
     assert_int_equal(tern_tls_engine_close(x.e[0].engine), TERN_E_NOMEM);
     ends_clear(&x);

@@ -62,7 +62,7 @@ void tern_noise_cipher_clear(tern_noise_cipher *c)
 static int cipher_set(tern_noise_cipher *c, const uint8_t key[TERN_AEAD_KEY])
 {
     tern_noise_cipher_clear(c);
-    c->aead = tern_aead_new(key);
+    c->aead = tern_aead_new(TERN_CHACHA20_POLY1305, key);
     return c->aead != NULL ? 0 : TERN_E_NOMEM;
 }
 

@@ -13,11 +13,12 @@
  * `lower`. */
 #include "secure/noise_stream.h"
 
+#include "base/cursor.h"
 #include "base/error.h"
 #include "base/mem.h"
 
 enum {
-    SPANS_MAX = 32, /* of one write that are sealed without being joined first */
+    SPANS_MAX = 32, /* of a write in one frame */
     PART_EARLY =
         1024, /* bytes of a frame that must have come before the whole of it is allocated */
     FRAME_MAX = TERN_NOISE_PLAIN_MAX + TERN_NOISE_OVERHEAD,
@@ -314,39 +315,14 @@ static void on_room(void *owner, tern_stream *lower)
     flush(owner);
 }
 
-/* A place in a list of spans. */
-typedef struct cursor {
-    const tern_span *v;
-    size_t at; /* bytes of *v that are behind us */
-} cursor;
-
-/* Collects the next n bytes as spans; returns how many spans. */
-static unsigned slice(cursor *c, size_t n, tern_span *out)
-{
-    unsigned count = 0;
-    while (n > 0) {
-        size_t left = c->v->len - c->at;
-        size_t k = left < n ? left : n;
-        if (k > 0) {
-            out[count++] = (tern_span){c->v->data + c->at, k};
-        }
-        c->at += k;
-        n -= k;
-        if (k == left) {
-            c->v++;
-            c->at = 0;
-        }
-    }
-    return count;
-}
-
 /* Puts the next n bytes behind what waits for the turn's end. */
-static void keep_small(noise_stream *ns, cursor *c, size_t n)
+static void keep_small(noise_stream *ns, tern_cursor *c, size_t n)
 {
-    tern_span v[SPANS_MAX];
-    unsigned count = slice(c, n, v);
-    for (unsigned i = 0; i < count; i++) {
-        if (tern_buf_append(&ns->small, v[i].data, v[i].len) != 0) {
+    while (n > 0) {
+        tern_span piece;
+        unsigned one;
+        n -= tern_cursor_slice(c, n, &piece, 1, &one);
+        if (tern_buf_append(&ns->small, piece.data, piece.len) != 0) {
             fail_memory(ns);
             return;
         }
@@ -354,63 +330,37 @@ static void keep_small(noise_stream *ns, cursor *c, size_t n)
     tern_defer(ns->s.loop, &ns->flush);
 }
 
-/* Seals or keeps the first `take` bytes; the caller has checked the room. */
-static void seal_or_keep(noise_stream *ns, const tern_span *v, size_t take)
+/* How large the next frame is to be: what waits, and of `left` bytes what fits. */
+static size_t frame_length(const noise_stream *ns, size_t early, size_t left)
 {
-    tern_span frame[1 + SPANS_MAX];
-    cursor c = {v, 0};
-    size_t early = tern_buf_len(&ns->small); /* goes first */
-
-    while (early + take > TERN_NOISE_SMALL) {
-        size_t room = tern_stream_room(ns->lower);
-        size_t n = early + take < TERN_NOISE_PLAIN_MAX ? early + take : TERN_NOISE_PLAIN_MAX;
-        if (room < n + TERN_NOISE_OVERHEAD && fitting(room) > early) {
-            n = fitting(room);
-        }
-        unsigned first = early > 0;
-        frame[0] = (tern_span){tern_buf_data(&ns->small), early};
-        unsigned count = first + slice(&c, n - early, frame + first);
-        if (!seal(ns, frame, count, n)) {
-            return;
-        }
-        tern_buf_free(&ns->small);
-        take -= n - early;
-        early = 0;
-    }
-    if (take > 0) {
-        keep_small(ns, &c, take);
-    }
+    size_t room = tern_stream_room(ns->lower);
+    size_t n = early + left < TERN_NOISE_PLAIN_MAX ? early + left : TERN_NOISE_PLAIN_MAX;
+    return room < n + TERN_NOISE_OVERHEAD && fitting(room) > early ? fitting(room) : n;
 }
 
 static size_t noise_write(tern_stream *s, const tern_span *v, unsigned n)
 {
     noise_stream *ns = (noise_stream *)s;
     size_t total = tern_span_total(v, n), room = noise_room(s);
-    size_t take = total < room ? total : room;
+    size_t taken = total < room ? total : room, left = taken;
+    tern_span frame[1 + SPANS_MAX];
+    tern_cursor c = {v, 0};
 
-    if (take == 0 || n <= SPANS_MAX) {
-        if (take > 0) {
-            seal_or_keep(ns, v, take);
+    for (size_t early; (early = tern_buf_len(&ns->small)) + left > TERN_NOISE_SMALL;) {
+        unsigned first = early > 0, count; /* what waits goes first */
+        size_t now = tern_cursor_slice(&c, frame_length(ns, early, left) - early, frame + first,
+                                       SPANS_MAX, &count);
+        frame[0] = first ? (tern_span){tern_buf_data(&ns->small), early} : frame[0];
+        if (!seal(ns, frame, first + count, early + now)) {
+            return taken;
         }
-        return take;
+        tern_buf_free(&ns->small);
+        left -= now;
     }
-    tern_span joined = nothing;
-    uint8_t *p = tern_malloc(take);
-    if (p == NULL) {
-        fail_memory(ns);
-        return take;
+    if (left > 0) {
+        keep_small(ns, &c, left);
     }
-    for (unsigned i = 0; joined.len < take; i++) {
-        size_t k = v[i].len < take - joined.len ? v[i].len : take - joined.len;
-        if (k > 0) {
-            memcpy(p + joined.len, v[i].data, k);
-        }
-        joined.len += k;
-    }
-    joined.data = p;
-    seal_or_keep(ns, &joined, take);
-    tern_free(p);
-    return take;
+    return taken;
 }
 
 /* ---- the other ops ---- */

@@ -22,7 +22,7 @@ static tern_noise_cipher cipher(uint8_t key, uint64_t n)
 {
     uint8_t bytes[32];
     memset(bytes, key, sizeof bytes);
-    tern_noise_cipher c = {tern_aead_new(bytes), n};
+    tern_noise_cipher c = {tern_aead_new(TERN_CHACHA20_POLY1305, bytes), n};
     assert_non_null(c.aead);
     return c;
 }

@@ -161,10 +161,17 @@ static const tern_stream_events lower_events = {
 /* ---- starting ---- */
 
 /* The engine's. */
-static bool keep(void *owner, const uint8_t *p, size_t n)
+static uint8_t *place(void *owner, size_t n)
 {
     tern_tls_handshake *h = owner;
-    return tern_buf_append(&h->out, p, n) == 0;
+    return tern_buf_reserve(&h->out, n);
+}
+
+static bool keep(void *owner, size_t n)
+{
+    tern_tls_handshake *h = owner;
+    tern_buf_commit(&h->out, n);
+    return true;
 }
 
 int tern_tls_handshake_start(tern_tls_handshake *h, tern_tls_context *context,
@@ -178,7 +185,7 @@ int tern_tls_handshake_start(tern_tls_handshake *h, tern_tls_context *context,
     if (e != 0) {
         return e;
     }
-    tern_tls_engine_output(h->engine, keep, h);
+    tern_tls_engine_output(h->engine, &(tern_tls_output){place, keep, h});
     if (!options->server) {
         tern_span nothing = {NULL, 0};
         e = tern_tls_engine_handshake(h->engine, &nothing, NULL);

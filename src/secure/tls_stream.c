@@ -2,19 +2,19 @@
  *
  *     | type 1 | version 2 | length 2 BE | ciphertext, inner type, tag |   ...
  *
- * In:  the engine gets whole records where the lower stream has them, and puts
- * the plaintext in their place. Only a record that is not complete is collected
- * in `part`. While our owner keeps bytes no record is opened; the lower stream
- * keeps them. Out: a large write becomes records at once. What is small waits
- * in `small` until the turn's end, so that the small writes of a turn share a
- * record. `out` is what the lower did not take; while it holds bytes nothing
- * more is accepted, and the lower owes on_room.
+ * In:  the engine opens whole records where the lower stream has them. Only a record that is not
+ * complete is collected in `part`. While our owner keeps bytes no record is opened; the lower
+ * stream keeps them. Out: a large write becomes records at once, sealed straight into the lower
+ * stream's output when it can reserve. What is small waits in `small` until the turn's end, so that
+ * the small writes of a turn share a record. `out` is what the lower did not take; while it holds
+ * bytes nothing more is accepted, and the lower owes on_room.
  *
  * The peer's close_notify is its end; its lower end between two records is one
  * too, because go and others leave close_notify out. All three buffers hold no
  * memory while nothing is under way. The stream owns `lower` and `engine`. */
 #include "secure/tls_stream.h"
 
+#include "base/cursor.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -33,6 +33,7 @@ typedef struct tls_stream {
     tern_buf part, small, out;
     tern_deferred flush;
     unsigned quiet;  /* records without data in a row */
+    bool direct;     /* the record being sealed lies in the lower's output, not in out */
     bool blocked;    /* our owner keeps bytes */
     bool peer_ended; /* by close_notify: nothing after it counts */
     bool close_sent;
@@ -125,8 +126,8 @@ static bool allow_quiet(tls_stream *ts)
 static bool take_record(tls_stream *ts, uint8_t *record, size_t n)
 {
     tern_error why;
-    tern_span in = {record, n};
-    ssize_t len = tern_tls_engine_read(ts->engine, &in, record, n, &why);
+    uint8_t *plain;
+    ssize_t len = tern_tls_engine_read(ts->engine, record, n, &plain, &why);
     if (len == TERN_E_EOF) {
         ts->peer_ended = true;
         tern_stream_deliver_end(&ts->s);
@@ -140,7 +141,7 @@ static bool take_record(tls_stream *ts, uint8_t *record, size_t n)
         return allow_quiet(ts);
     }
     ts->quiet = 0;
-    bool taken = tern_stream_deliver(&ts->s, record, (size_t)len);
+    bool taken = tern_stream_deliver(&ts->s, plain, (size_t)len);
     ts->blocked = !taken;
     return taken && ts->lower != NULL;
 }
@@ -280,22 +281,40 @@ static size_t tls_room(const tern_stream *s)
     return fitting(tern_stream_room(ts->lower)) + TERN_TLS_SMALL - tern_buf_len(&ts->small);
 }
 
-/* The engine's: gives the lower what it takes; the rest waits in out. */
-static bool pass_on(void *owner, const uint8_t *p, size_t n)
+/* The engine's: where n bytes go that are sealed next. */
+static uint8_t *place(void *owner, size_t n)
 {
     tls_stream *ts = owner;
-    if (ts->lower == NULL) {
-        return true;
-    }
-    size_t taken = tern_buf_len(&ts->out) == 0 ? tern_stream_write(ts->lower, p, n) : 0;
-    return taken == n || tern_buf_append(&ts->out, p + taken, n - taken) == 0;
+    tern_stream *lower = ts->lower;
+    ts->direct = lower != NULL && tern_stream_can_reserve(lower) && tern_stream_writable(lower) &&
+                 tern_stream_room(lower) >= n && tern_buf_len(&ts->out) == 0;
+    return ts->direct ? lower->ops->reserve(lower, n) : tern_buf_reserve(&ts->out, n);
 }
 
-/* At most TERN_TLS_PLAIN_MAX bytes as one record. False when the stream has
- * failed. */
-static bool write_record(tls_stream *ts, const uint8_t *p, size_t n)
+/* The engine's: they are there. The lower gets what it takes; the rest waits in out. */
+static bool pass_on(void *owner, size_t n)
 {
-    int e = tern_tls_engine_write(ts->engine, p, n);
+    tls_stream *ts = owner;
+    if (ts->direct) {
+        ts->lower->ops->commit(ts->lower, n);
+        return true;
+    }
+    bool first = tern_buf_len(&ts->out) == 0;
+    tern_buf_commit(&ts->out, n);
+    if (first && ts->lower != NULL) {
+        size_t taken = tern_stream_write(ts->lower, tern_buf_data(&ts->out), n);
+        tern_buf_consume(&ts->out, taken);
+    }
+    if (tern_buf_len(&ts->out) == 0 || ts->lower == NULL) {
+        tern_buf_free(&ts->out);
+    }
+    return true;
+}
+
+/* The spans, n bytes in all, as one record. False when the stream has failed. */
+static bool write_record(tls_stream *ts, const tern_span *v, unsigned count, size_t n)
+{
+    int e = tern_tls_engine_write(ts->engine, v, count, n);
     if (e == TERN_E_NOMEM) {
         fail_memory(ts);
     } else if (e != 0) {
@@ -341,7 +360,8 @@ static void flush(tls_stream *ts)
     }
     n = tern_buf_len(&ts->small);
     if (n > 0) {
-        if (!write_record(ts, tern_buf_data(&ts->small), n)) {
+        tern_span span = {tern_buf_data(&ts->small), n};
+        if (!write_record(ts, &span, 1, n)) {
             return;
         }
         tern_buf_free(&ts->small);
@@ -371,74 +391,27 @@ static void on_room(void *owner, tern_stream *lower)
     flush(owner);
 }
 
-/* A place in a list of spans. */
-typedef struct cursor {
-    const tern_span *v;
-    size_t at; /* bytes of *v that are behind us */
-} cursor;
-
-/* The next piece, of at most n bytes. */
-static tern_span next_piece(cursor *c, size_t n)
-{
-    while (c->v->len == c->at) {
-        c->v++;
-        c->at = 0;
-    }
-    size_t left = c->v->len - c->at;
-    tern_span piece = {c->v->data + c->at, left < n ? left : n};
-    c->at += piece.len;
-    return piece;
-}
-
-/* What waits in small and the next bytes of the caller's, n > len(small) in
- * all, as one record. False when the stream has failed. */
-static bool seal(tls_stream *ts, cursor *c, size_t n)
-{
-    uint8_t joined[TERN_TLS_PLAIN_MAX]; /* the engine takes one piece */
-    size_t at = tern_buf_len(&ts->small);
-    tern_span piece = next_piece(c, n - at);
-    if (piece.len == n) {
-        return write_record(ts, piece.data, n);
-    }
-    if (at > 0) {
-        memcpy(joined, tern_buf_data(&ts->small), at);
-        tern_buf_free(&ts->small);
-    }
-    memcpy(joined + at, piece.data, piece.len);
-    for (at += piece.len; at < n; at += piece.len) {
-        piece = next_piece(c, n - at);
-        memcpy(joined + at, piece.data, piece.len);
-    }
-    return write_record(ts, joined, n);
-}
-
 /* Puts the next n bytes behind what waits for the turn's end. */
-static void keep_small(tls_stream *ts, cursor *c, size_t n)
+static void keep_small(tls_stream *ts, tern_cursor *c, size_t n)
 {
-    uint8_t *to = tern_buf_reserve(&ts->small, n);
-    if (to == NULL) {
-        fail_memory(ts);
-        return;
-    }
-    tern_buf_commit(&ts->small, n);
     while (n > 0) {
-        tern_span piece = next_piece(c, n);
-        memcpy(to, piece.data, piece.len);
-        to += piece.len;
-        n -= piece.len;
+        tern_span piece;
+        unsigned one;
+        n -= tern_cursor_slice(c, n, &piece, 1, &one);
+        if (tern_buf_append(&ts->small, piece.data, piece.len) != 0) {
+            fail_memory(ts);
+            return;
+        }
     }
     tern_defer(ts->s.loop, &ts->flush);
 }
 
-/* How large the next record is to be, with so much to send. */
-static size_t record_length(const tls_stream *ts, size_t want)
+/* How large the next record is to be: what waits, and of `left` bytes what fits. */
+static size_t record_length(const tls_stream *ts, size_t early, size_t left)
 {
     size_t room = tern_stream_room(ts->lower);
-    size_t n = want < TERN_TLS_PLAIN_MAX ? want : TERN_TLS_PLAIN_MAX;
-    if (room < n + TERN_TLS_OVERHEAD && fitting(room) > tern_buf_len(&ts->small)) {
-        n = fitting(room);
-    }
-    return n;
+    size_t n = early + left < TERN_TLS_PLAIN_MAX ? early + left : TERN_TLS_PLAIN_MAX;
+    return room < n + TERN_TLS_OVERHEAD && fitting(room) > early ? fitting(room) : n;
 }
 
 static size_t tls_write(tern_stream *s, const tern_span *v, unsigned n)
@@ -446,15 +419,19 @@ static size_t tls_write(tern_stream *s, const tern_span *v, unsigned n)
     tls_stream *ts = (tls_stream *)s;
     size_t total = tern_span_total(v, n), room = tls_room(s);
     size_t taken = total < room ? total : room, left = taken;
-    cursor c = {v, 0};
+    tern_span record[TERN_TLS_SPANS_MAX];
+    tern_cursor c = {v, 0};
 
-    while (tern_buf_len(&ts->small) + left > TERN_TLS_SMALL) {
-        size_t early = tern_buf_len(&ts->small);
-        size_t record = record_length(ts, early + left);
-        if (!seal(ts, &c, record)) {
+    for (size_t early; (early = tern_buf_len(&ts->small)) + left > TERN_TLS_SMALL;) {
+        unsigned first = early > 0, count; /* what waits goes first */
+        size_t now = tern_cursor_slice(&c, record_length(ts, early, left) - early, record + first,
+                                       TERN_TLS_SPANS_MAX - first, &count);
+        record[0] = first ? (tern_span){tern_buf_data(&ts->small), early} : record[0];
+        if (!write_record(ts, record, first + count, early + now)) {
             return taken;
         }
-        left -= record - early;
+        tern_buf_free(&ts->small);
+        left -= now;
     }
     if (left > 0) {
         keep_small(ts, &c, left);
@@ -527,7 +504,7 @@ tern_stream *tern_tls_stream_new(tern_stream *lower, tern_counters *counters,
     ts->lower = lower;
     ts->counters = counters;
     ts->engine = engine;
-    tern_tls_engine_output(engine, pass_on, ts);
+    tern_tls_engine_output(engine, &(tern_tls_output){place, pass_on, ts});
     ts->out = *out;
     tern_buf_init(out, 0);
     tern_stream_take(lower, &lower_events, ts);

@@ -203,9 +203,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     }
     tern_memory_options options = {.window = 1 + data[0] * (size_t)data[0] * 4,
                                    .chunk = data[0] % 3 == 0 ? data[0] : 0};
-    tern_noise_cipher send = {tern_aead_new(keys[0]), 0}, recv = {tern_aead_new(keys[1]), 0};
-    w.open = (tern_noise_cipher){tern_aead_new(keys[0]), 0};
-    w.seal = (tern_noise_cipher){tern_aead_new(keys[1]), 0};
+    tern_noise_cipher send = {tern_aead_new(TERN_CHACHA20_POLY1305, keys[0]), 0},
+                      recv = {tern_aead_new(TERN_CHACHA20_POLY1305, keys[1]), 0};
+    w.open = (tern_noise_cipher){tern_aead_new(TERN_CHACHA20_POLY1305, keys[0]), 0};
+    w.seal = (tern_noise_cipher){tern_aead_new(TERN_CHACHA20_POLY1305, keys[1]), 0};
     if (tern_sim_new(1, &w.sim) != 0 || tern_sim_host(w.sim, "10.0.0.1", &loop) != 0 ||
         tern_memory_pair(loop, &options, &lower, &w.raw) != 0) {
         abort();

@@ -38,9 +38,15 @@ static void check_up(uint8_t *at, const uint8_t *p, size_t n)
 
 /* ---- a connection of two engines ---- */
 
-static bool keep(void *owner, const uint8_t *p, size_t n)
+static uint8_t *place(void *owner, size_t n)
 {
-    return tern_buf_append(owner, p, n) == 0;
+    return tern_buf_reserve(owner, n);
+}
+
+static bool keep(void *owner, size_t n)
+{
+    tern_buf_commit(owner, n);
+    return true;
 }
 
 static int judge(void *owner, tern_span certificate, size_t count, tern_error *ret)
@@ -80,7 +86,7 @@ static void connect_engines(tern_tls_engine *e[2])
         if (tern_tls_engine_new(context(), &o, &e[i]) != 0) {
             abort();
         }
-        tern_tls_engine_output(e[i], keep, &out[i]);
+        tern_tls_engine_output(e[i], &(tern_tls_output){place, keep, &out[i]});
     }
     for (int turn = 0; done[0] == 0 || done[1] == 0; turn++) {
         int i = turn % 2;
@@ -121,23 +127,25 @@ static void on_plain_closed(void *owner, tern_stream *s, const tern_error *why)
 
 static size_t on_raw(void *owner, tern_stream *s, uint8_t *data, size_t n)
 {
-    static uint8_t plain[TERN_TLS_PLAIN_MAX];
     world *w = owner;
     tern_error error;
     (void)s;
     if (tern_buf_append(&w->got, data, n) != 0) {
         abort();
     }
-    tern_span in = {tern_buf_data(&w->got), tern_buf_len(&w->got)};
-    size_t before = in.len;
-    ssize_t r;
-    while ((r = tern_tls_engine_read(w->peer, &in, plain, sizeof plain, &error)) > 0) {
-        check_up(&w->out_seen, plain, (size_t)r);
+    while (tern_buf_len(&w->got) >= TERN_TLS_HEADER) {
+        uint8_t *plain, *record = tern_buf_data(&w->got);
+        size_t whole = TERN_TLS_HEADER + (size_t)tern_get16(record + 3);
+        if (tern_buf_len(&w->got) < whole) {
+            break;
+        }
+        ssize_t r = tern_tls_engine_read(w->peer, record, whole, &plain, &error);
+        if (r < 0 && r != TERN_E_EOF && !w->broken) {
+            abort();
+        }
+        check_up(&w->out_seen, plain, r > 0 ? (size_t)r : 0);
+        tern_buf_consume(&w->got, whole);
     }
-    if (r < 0 && r != TERN_E_EOF && !w->broken) {
-        abort();
-    }
-    tern_buf_consume(&w->got, r < 0 ? before : before - in.len);
     return n;
 }
 
@@ -186,8 +194,11 @@ static void write_record(world *w, size_t n, size_t pieces)
         tern_stream_room(w->raw) < whole) {
         return;
     }
-    if (tern_tls_engine_write(w->peer, flow + w->in_at, n) != 0) {
-        abort();
+    for (size_t at = 0; at < n; at += TERN_TLS_PLAIN_MAX) {
+        size_t k = n - at < TERN_TLS_PLAIN_MAX ? n - at : TERN_TLS_PLAIN_MAX;
+        if (tern_tls_engine_write(w->peer, &(tern_span){flow + w->in_at + at, k}, 1, k) != 0) {
+            abort();
+        }
     }
     w->in_at = (uint8_t)(w->in_at + n);
     size_t len = tern_buf_len(&w->sealed), first = len / pieces;
@@ -265,7 +276,7 @@ static void world_make(world *w, uint8_t shape)
     w->take = SIZE_MAX;
     w->peer = e[0];
     tern_buf_init(&w->sealed, 0);
-    tern_tls_engine_output(w->peer, keep, &w->sealed);
+    tern_tls_engine_output(w->peer, &(tern_tls_output){place, keep, &w->sealed});
     if (tern_sim_new(1, &w->sim) != 0 || tern_sim_host(w->sim, "10.0.0.1", &loop) != 0 ||
         tern_memory_pair(loop, &options, &lower, &w->raw) != 0) {
         abort();

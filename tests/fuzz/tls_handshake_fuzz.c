@@ -36,9 +36,15 @@ static int judge(void *owner, tern_span certificate, size_t count, tern_error *r
     return tern_fail(ret, TERN_E_PEER_ID, "fuzz", "nobody");
 }
 
-static bool keep(void *owner, const uint8_t *p, size_t n)
+static uint8_t *place(void *owner, size_t n)
 {
-    return tern_buf_append(owner, p, n) == 0;
+    return tern_buf_reserve(owner, n);
+}
+
+static bool keep(void *owner, size_t n)
+{
+    tern_buf_commit(owner, n);
+    return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -56,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (tern_tls_engine_new(context(), &o, &e) != 0) {
         abort();
     }
-    tern_tls_engine_output(e, keep, &out);
+    tern_tls_engine_output(e, &(tern_tls_output){place, keep, &out});
     int r = server ? 0 : tern_tls_engine_handshake(e, &nothing, &error);
     data++;
     n--;
