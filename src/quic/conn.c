@@ -151,7 +151,11 @@ static void free_conn(quic_conn *c)
 
 static int make_tls(quic_conn *c, bool server)
 {
-    int e = quic_tls_session(c->endpoint->quic->credentials, server, &c->ref, verify, &c->tls);
+    tern_quic *quic = c->endpoint->quic;
+    int e = quic->credentials == NULL ? quic_tls_credentials(quic->net, &quic->credentials) : 0;
+    if (e == 0) {
+        e = quic_tls_session(quic->credentials, server, &c->ref, verify, &c->tls);
+    }
     if (e == 0) {
         ngtcp2_conn_set_tls_native_handle(c->q, c->tls);
         ngtcp2_conn_set_keep_alive_timeout(c->q, KEEP_ALIVE);

@@ -43,12 +43,9 @@ int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr)
             tern_list_init(&q->endpoints);
             e = derive_keys(q);
         }
-        if (e == 0) {
-            e = quic_tls_credentials(net, &q->credentials);
-        }
         if (e != 0) {
             tern_free(q);
-            return tern_fail(reterr, e, "quic", "no certificate can be made: %s",
+            return tern_fail(reterr, e, "quic", "the identity cannot be used: %s",
                              tern_code_text(e));
         }
         net->quic = q;
@@ -61,7 +58,9 @@ void tern_quic_free(tern_net *net)
 {
     tern_quic *q = net->quic;
     if (q != NULL) {
-        gnutls_certificate_free_credentials(q->credentials);
+        if (q->credentials != NULL) {
+            gnutls_certificate_free_credentials(q->credentials);
+        }
         tern_wipe(q, sizeof *q);
         tern_free(q);
         net->quic = NULL;

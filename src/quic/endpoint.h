@@ -31,7 +31,7 @@ enum {
 /* What a net's QUIC has in common: the certificate and the keys of tokens. */
 typedef struct tern_quic {
     tern_net *net;
-    gnutls_certificate_credentials_t credentials;
+    gnutls_certificate_credentials_t credentials; /* made for the first connection; NULL before */
     uint8_t reset_key[32], token_key[32]; /* from the identity: they survive a restart */
     tern_list endpoints;
     uint8_t batch[QUIC_BATCH]; /* where packets are written, within one call */
