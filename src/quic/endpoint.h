@@ -32,7 +32,7 @@ enum {
 typedef struct tern_quic {
     tern_net *net;
     gnutls_certificate_credentials_t credentials; /* made for the first connection; NULL before */
-    uint8_t reset_key[32], token_key[32]; /* from the identity: they survive a restart */
+    uint8_t reset_key[32], token_key[32];         /* from the identity: they survive a restart */
     tern_list endpoints;
     uint8_t batch[QUIC_BATCH]; /* where packets are written, within one call */
 } tern_quic;
