@@ -9,8 +9,8 @@
 /* Serves it: echoes each 32-byte block as soon as it is whole, at most two streams a connection. */
 int tern_ping_serve(tern_net *net);
 
-/* The asking side for one connection. It keeps its stream open between pings and opens a new one
- * when the peer ended it (go does after 10 s of silence). */
+/* The asking side for one connection. It keeps its stream open between pings, ends it after 10 s
+ * without one, and opens a new one then, or when the peer ended it. */
 typedef struct tern_pinger tern_pinger;
 
 tern_pinger *tern_pinger_new(tern_net *net, tern_conn *conn); /* NULL when memory is short */

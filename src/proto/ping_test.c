@@ -129,6 +129,35 @@ static void test_silent_peer(void **state)
     teardown(&p);
 }
 
+/* A stream that nobody asks on any more is ended: a peer has two of them, over all connections. */
+static void test_idle_stream_ends(void **state)
+{
+    struct pair p;
+    sim_ping ping;
+    (void)state;
+    setup_deaf(&p);
+    for (size_t round = 0; round < 2; round++) {
+        ear *e = &p.ears[round];
+        assert_int_equal(ask(&p, &ping), 0);
+        sim_nodes_run(&p.w, RTT);
+        assert_int_equal(p.streams, round + 1);
+        for (size_t i = 0; i < 3; i++) { /* pings keep it */
+            ear_write(e, tern_buf_data(&e->got) + 32 * i, 32);
+            sim_nodes_run(&p.w, 9 * TERN_SEC);
+            assert_int_equal(ping.error.code, 0);
+            assert_int_equal(e->ended, 0);
+            assert_int_equal(ask(&p, &ping), 0);
+            sim_nodes_run(&p.w, RTT);
+        }
+        ear_write(e, tern_buf_data(&e->got) + 96, 32);
+        sim_nodes_run(&p.w, 11 * TERN_SEC);
+        assert_int_equal(ping.error.code, 0);
+        assert_int_equal(e->ended, 1);
+        assert_int_equal(p.streams, round + 1);
+    }
+    teardown(&p);
+}
+
 static void test_wrong_answer(void **state)
 {
     struct pair p;
@@ -416,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_several_under_way),
         cmocka_unit_test(test_not_spoken),
         cmocka_unit_test(test_silent_peer),
+        cmocka_unit_test(test_idle_stream_ends),
         cmocka_unit_test(test_wrong_answer),
         cmocka_unit_test(test_answer_in_pieces),
         cmocka_unit_test(test_peer_ends_the_stream),

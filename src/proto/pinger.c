@@ -5,6 +5,7 @@
 
 enum { BLOCK = 32, WAITING_MAX = 32 };
 #define PING_TIME (10 * TERN_SEC)
+#define IDLE_TIME (10 * TERN_SEC) /* go's; a peer counts our streams over all connections to it */
 
 static const char *const ids[] = {TERN_PING_ID, NULL};
 
@@ -27,7 +28,7 @@ struct tern_pinger {
     size_t count;
     uint8_t block[BLOCK]; /* of the answer */
     size_t len;
-    tern_timer timer; /* the oldest ping's deadline */
+    tern_timer timer; /* the oldest ping's deadline; without any, the end of an idle stream */
 };
 
 static void tell(tern_pinger *p, waiting *w, const tern_error *error)
@@ -77,14 +78,29 @@ static void on_deadline(tern_timer *timer)
     tell_all(p, &error);
 }
 
+static void on_idle(tern_timer *timer)
+{
+    tern_pinger *p = TERN_CONTAINER(timer, tern_pinger, timer);
+    tern_stream *s = p->s;
+    p->s = NULL;
+    p->len = 0;
+    p->answered = false;
+    tern_stream_drop(s);
+}
+
 static void arm(tern_pinger *p)
 {
+    tern_loop *loop = p->net->loop;
     if (tern_list_empty(&p->waiting)) {
-        tern_timer_stop(&p->timer);
+        if (p->s != NULL && !p->negotiating) {
+            tern_timer_start(loop, &p->timer, tern_loop_now(loop) + IDLE_TIME, on_idle);
+        } else {
+            tern_timer_stop(&p->timer);
+        }
         return;
     }
     waiting *oldest = TERN_CONTAINER(p->waiting.next, waiting, link);
-    tern_timer_start(p->net->loop, &p->timer, oldest->sent + PING_TIME, on_deadline);
+    tern_timer_start(loop, &p->timer, oldest->sent + PING_TIME, on_deadline);
 }
 
 static void on_answer(tern_pinger *p)
@@ -143,6 +159,7 @@ static void on_closed(void *owner, tern_stream *s, const tern_error *why)
     p->len = 0;
     p->answered = false;
     if (tern_list_empty(&p->waiting) || (again && open_stream(p) == 0)) {
+        arm(p);
         return;
     }
     tern_fail(&error, why->code != 0 ? why->code : TERN_E_EOF, "ping", "%s",
@@ -166,6 +183,7 @@ static void opened(void *owner, tern_stream *s, const char *id, const tern_error
         tern_free(p);
     } else if (s != NULL) {
         tern_stream_take(s, &events, p);
+        arm(p);
     } else {
         p->s = NULL;
         tell_all(p, error);
