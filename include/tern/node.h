@@ -79,8 +79,8 @@ typedef struct tern_options {
     uint32_t max_write_queue;   /* bytes per connection: 1 MiB */
     uint32_t max_window;        /* receive window of one stream: 128 MiB */
     uint32_t dial_timeout_ms;   /* one address: 15,000 */
-    uint32_t handshake_timeout_ms; /* accepted socket to first bytes, these to muxer, and each step
-                                      of the web between: 10,000 */
+    uint32_t handshake_timeout_ms; /* from an accepted socket to a secured connection with a muxer,
+                                      or to a whole HTTP request: 10,000 */
     tern_node *beside; /* lives on this node's loop, which this one's run, start or embedder drives;
                           stopped and freed before it; not together with uv_loop */
     const char *tls_cert,

@@ -74,7 +74,7 @@ static const option options[] = {
     {"--max-unnegotiated", NUMBER, FIELD(max_unnegotiated), "N", "run",
      "... of these without a protocol yet (64)"},
     {"--handshake-timeout", SECONDS, FIELD(handshake_time), "SECONDS", "run",
-     "for an accepted socket to say something, and from then to be secured (10)"},
+     "for an accepted socket to be secured, or to ask over HTTP (10)"},
     {"--negotiation-timeout", SECONDS, FIELD(negotiation_time), "SECONDS", "run",
      "for a stream to have a protocol (10)"},
     {"--identify-timeout", SECONDS, FIELD(identify_time), "SECONDS", "run", "for identify (5)"},

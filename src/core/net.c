@@ -6,11 +6,9 @@
 void tern_limits_default(tern_limits *ret)
 {
     *ret = (tern_limits){
-        .first_bytes_time = 10 * TERN_SEC,
         .upgrade_time = 10 * TERN_SEC,
         .negotiation_time = 10 * TERN_SEC,
         .dial_time = 15 * TERN_SEC,
-        .http_time = 10 * TERN_SEC,
         .identify_time = 5 * TERN_SEC,
         .write_stall_time = 30 * TERN_SEC,
         .write_queue = 1 << 20,

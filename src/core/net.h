@@ -17,11 +17,9 @@
 /* Limits and times, one struct of defaults; the host fills it from the options. Times in
  * nanoseconds. */
 typedef struct tern_limits {
-    uint64_t first_bytes_time; /* accepted socket to first bytes */
-    uint64_t upgrade_time;     /* accepted or connected to muxer */
+    uint64_t upgrade_time;     /* accepted socket to muxer, or to the head of an HTTP request */
     uint64_t negotiation_time; /* multistream on a stream */
     uint64_t dial_time;        /* one address, transport and upgrade */
-    uint64_t http_time;        /* HTTP request head, WebSocket handshake */
     uint64_t identify_time;
     uint64_t write_stall_time;     /* a connection whose output does not move is closed */
     size_t write_queue;            /* bytes queued on one socket */

@@ -23,9 +23,10 @@ typedef struct tern_dial_op {
 typedef struct tern_listener tern_listener;
 
 typedef struct tern_listener_events {
-    /* An incoming stream to be upgraded; the addresses are lent. */
+    /* An incoming stream to be upgraded by `deadline` (absolute: counted from accept on, whatever
+     * the peer did since); the addresses are lent. */
     void (*on_stream)(void *owner, tern_listener *l, tern_stream *s, tern_multiaddr *local,
-                      tern_multiaddr *remote);
+                      tern_multiaddr *remote, uint64_t deadline);
     /* An incoming conn of a transport that yields conns. */
     void (*on_conn)(void *owner, tern_listener *l, tern_conn *c);
 } tern_listener_events;

@@ -81,7 +81,7 @@ void tern_node_limits(const tern_options *o, tern_limits *l)
     }
     l->dial_time = o->dial_timeout_ms > 0 ? o->dial_timeout_ms * TERN_MS : l->dial_time;
     if (o->handshake_timeout_ms > 0) {
-        l->first_bytes_time = l->http_time = l->upgrade_time = o->handshake_timeout_ms * TERN_MS;
+        l->upgrade_time = o->handshake_timeout_ms * TERN_MS;
     }
     set_time(&l->negotiation_time, o->negotiation_timeout_ms);
     set_time(&l->identify_time, o->identify_timeout_ms);

@@ -83,8 +83,6 @@ static void test_all_options(void **state)
     assert_true(net->limits.conn_window_max >= 1 << 30);
     assert_int_equal(net->limits.dial_time, 7 * TERN_MS);
     assert_int_equal(net->limits.upgrade_time, 8 * TERN_MS);
-    assert_int_equal(net->limits.first_bytes_time, 8 * TERN_MS);
-    assert_int_equal(net->limits.http_time, 8 * TERN_MS);
     assert_int_equal(net->limits.streams_unnegotiated, 9);
     assert_int_equal(net->limits.negotiation_time, 10 * TERN_MS);
     assert_int_equal(net->limits.identify_time, 11 * TERN_MS);

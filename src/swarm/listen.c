@@ -52,7 +52,7 @@ static void evict(tern_crowd_member *place)
 }
 
 static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern_multiaddr *local,
-                      tern_multiaddr *remote)
+                      tern_multiaddr *remote, uint64_t deadline)
 {
     tern_swarm *swarm = ((tern_swarm_listener *)owner)->swarm;
     tern_endpoint from = tern_swarm_ip_of(remote);
@@ -79,8 +79,7 @@ static void on_stream(void *owner, tern_listener *listener, tern_stream *s, tern
                                           .inbound = true}};
     tern_list_push(&swarm->pending, &p->link);
     swarm->pending_count++;
-    tern_op_init(&p->upgrade.op, swarm->net.loop,
-                 tern_loop_now(swarm->net.loop) + swarm->net.limits.upgrade_time, upgraded);
+    tern_op_init(&p->upgrade.op, swarm->net.loop, deadline, upgraded);
     tern_upgrade_start(&p->upgrade);
 }
 

@@ -71,12 +71,12 @@ tern_multiaddr *tern_over_tcp_addr(const tern_endpoint *e, enum tern_tcp_class c
 }
 
 void tern_over_tcp_accept(tern_over_tcp_listener *l, tern_stream *s, const tern_endpoint *local,
-                          const tern_endpoint *remote)
+                          const tern_endpoint *remote, uint64_t deadline)
 {
     tern_multiaddr *local_addr = tern_over_tcp_addr(local, l->class);
     tern_multiaddr *remote_addr = tern_over_tcp_addr(remote, l->class);
     if (local_addr != NULL && remote_addr != NULL) {
-        l->base.events->on_stream(l->base.owner, &l->base, s, local_addr, remote_addr);
+        l->base.events->on_stream(l->base.owner, &l->base, s, local_addr, remote_addr, deadline);
     } else {
         l->net->counters.allocation_failures++;
         tern_stream_reset(s, 0);

@@ -41,6 +41,6 @@ int tern_over_tcp_listen(const tern_transport *transport, tern_net *net, const t
 
 /* Tells the listener's owner of a stream; without memory for the addresses it is reset. */
 void tern_over_tcp_accept(tern_over_tcp_listener *l, tern_stream *s, const tern_endpoint *local,
-                          const tern_endpoint *remote);
+                          const tern_endpoint *remote, uint64_t deadline);
 
 #endif

@@ -83,10 +83,10 @@ static int dial(tern_dial_op *op, tern_error *reterr)
 /* ---- listening ---- */
 
 static void on_stream(void *owner, tern_stream *s, const tern_http1_head *head,
-                      const tern_endpoint *local, const tern_endpoint *remote)
+                      const tern_endpoint *local, const tern_endpoint *remote, uint64_t deadline)
 {
     (void)head;
-    tern_over_tcp_accept(owner, s, local, remote);
+    tern_over_tcp_accept(owner, s, local, remote, deadline);
 }
 
 static const tern_tcp_class_events class_events = {.on_stream = on_stream};

@@ -24,10 +24,10 @@ enum tern_tcp_class { TERN_TCP_RAW, TERN_TCP_WS, TERN_TCP_WSS, TERN_TCP_CLASSES 
 
 /* Whom a class belongs to. For TERN_TCP_WS and _WSS the head is the parsed upgrade request,
  * consumed; the WebSocket answer is still to be written. The stream is the callee's; all else is
- * lent. */
+ * lent. The deadline (absolute) is that of the whole way from accept to muxer. */
 typedef struct tern_tcp_class_events {
     void (*on_stream)(void *owner, tern_stream *s, const tern_http1_head *head,
-                      const tern_endpoint *local, const tern_endpoint *remote);
+                      const tern_endpoint *local, const tern_endpoint *remote, uint64_t deadline);
 } tern_tcp_class_events;
 
 /* Joins (or opens) the port; TERN_E_ADDRINUSE also when the class is taken there. Port 0 joins a
@@ -38,10 +38,10 @@ int tern_tcp_port_join(tern_net *net, const tern_endpoint *at, enum tern_tcp_cla
 void tern_tcp_port_leave(tern_tcp_port *port, enum tern_tcp_class class);
 void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret);
 
-/* Takes a stream of this port over, writes `answer`, ends, and waits a moment for the peer to read
- * it and close. */
+/* Takes a stream of this port over, writes `answer`, ends, and waits a moment, at most until
+ * `deadline`, for the peer to read it and close. */
 void tern_tcp_port_turn_away(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote,
-                             const char *answer);
+                             uint64_t deadline, const char *answer);
 
 /* A listening endpoint of this loop to dial from (same family, not loopback-bound unless `to` is),
  * so that the port a peer observes is the one we listen on; false if there is none. */

@@ -26,6 +26,7 @@ typedef struct world {
     unsigned count[3];
     char target[100];
     tern_endpoint local, remote;
+    uint64_t deadline;
 } world;
 
 enum { RAW = TERN_TCP_RAW, WS = TERN_TCP_WS, HTTP };
@@ -46,9 +47,10 @@ static void keep(world *w, int kind, tern_stream *s, const tern_http1_head *head
 }
 
 static void on_raw(void *owner, tern_stream *s, const tern_http1_head *head,
-                   const tern_endpoint *local, const tern_endpoint *remote)
+                   const tern_endpoint *local, const tern_endpoint *remote, uint64_t deadline)
 {
     world *w = owner;
+    w->deadline = deadline;
     assert_null(head);
     w->local = *local;
     w->remote = *remote;
@@ -56,8 +58,10 @@ static void on_raw(void *owner, tern_stream *s, const tern_http1_head *head,
 }
 
 static void on_ws(void *owner, tern_stream *s, const tern_http1_head *head,
-                  const tern_endpoint *local, const tern_endpoint *remote)
+                  const tern_endpoint *local, const tern_endpoint *remote, uint64_t deadline)
 {
+    world *w = owner;
+    w->deadline = deadline;
     (void)local;
     (void)remote;
     keep(owner, WS, s, head);
@@ -366,8 +370,7 @@ static void silent_ones_time_out(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         world w;
         make_port(&w);
-        w.net.limits.first_bytes_time = 3 * TERN_SEC;
-        w.net.limits.http_time = 3 * TERN_SEC;
+        w.net.limits.upgrade_time = 3 * TERN_SEC;
         ear *e = visit(&w, 0);
         say(&w, e, rows[i].text, strlen(rows[i].text), 100);
         run_for(&w, 2900 * TERN_MS);
@@ -394,6 +397,54 @@ static void drips_time_out(void **state)
     }
     assert_int_equal(e->closed, 1);
     assert_int_equal(w.net.counters.http_timeout, 1);
+    clear(&w);
+}
+
+/* The time counts from accept on, whoever has the connection by then: what was spent on silence
+ * before the first bytes, and on a request, is not given a second time. */
+static void one_deadline_for_all_stages(void **state)
+{
+    (void)state;
+    world w;
+    make_port(&w);
+    w.net.limits.upgrade_time = 10 * TERN_SEC;
+    uint64_t accepted = tern_sim_now(w.sim);
+    ear *raw = visit(&w, 0), *ws = visit(&w, 1), *http = visit(&w, 2);
+    run_for(&w, 4 * TERN_SEC);
+    say(&w, raw, "\x13/m", 3, 3);
+    run_for(&w, TERN_SEC);
+    assert_int_equal(w.count[RAW], 1);
+    assert_in_range(w.deadline, accepted + 10 * TERN_SEC, accepted + 10 * TERN_SEC + 100 * TERN_MS);
+    say(&w, ws, "GET / HTTP/1.1\r\nUpgrade: ", 25, 25);
+    say(&w, http, "GET / HTTP/1.1\r\nUpgrade: ", 25, 25);
+    run_for(&w, 4 * TERN_SEC);
+    w.deadline = 0;
+    say(&w, ws, "websocket\r\n\r\n", 13, 13);
+    run_for(&w, 100 * TERN_MS);
+    assert_int_equal(w.count[WS], 1);
+    assert_in_range(w.deadline, accepted + 10 * TERN_SEC, accepted + 10 * TERN_SEC + 100 * TERN_MS);
+    assert_int_equal(http->closed, 0);
+    run_for(&w, TERN_SEC);
+    assert_int_equal(http->closed, 1);
+    assert_int_equal(w.net.counters.http_timeout, 1);
+    clear(&w);
+}
+
+/* Nor does being turned away: the time to read the answer ends with the others'. */
+static void an_answer_ends_in_time(void **state)
+{
+    (void)state;
+    world w;
+    make_port(&w);
+    ear *e = visit(&w, 0);
+    run_for(&w, 9500 * TERN_MS);
+    e->take = 0; /* reads nothing, and stays */
+    say(&w, e, "GET / HTTP/9.9\r\n\r\n", 18, 18);
+    run_for(&w, 300 * TERN_MS);
+    assert_int_equal(w.net.counters.http_malformed, 1);
+    assert_int_equal(w.net.pending.count, 1);
+    run_for(&w, 300 * TERN_MS);
+    assert_int_equal(w.net.pending.count, 0);
     clear(&w);
 }
 
@@ -586,6 +637,8 @@ int main(void)
         cmocka_unit_test(answered_and_stays),
         cmocka_unit_test(silent_ones_time_out),
         cmocka_unit_test(drips_time_out),
+        cmocka_unit_test(one_deadline_for_all_stages),
+        cmocka_unit_test(an_answer_ends_in_time),
         cmocka_unit_test(leaving_is_no_fault),
         cmocka_unit_test(the_busiest_makes_place),
         cmocka_unit_test(a_flood_harms_itself),

@@ -19,7 +19,8 @@ typedef struct visitor {
     tern_stream *s;          /* NULL while the handshake has it */
     tern_tls_handshake *tls; /* in stage TLS */
     tern_endpoint local, remote;
-    tern_timer deadline;
+    tern_timer timer;
+    uint64_t deadline;       /* for all stages together */
     tern_crowd_member place; /* in net->pending */
     enum stage stage;
     uint8_t first[TERN_FIRST_BYTES];
@@ -35,7 +36,7 @@ static void remove_visitor(visitor *v)
 {
     tern_crowds_leave(&v->port->net->pending, &v->place);
     tern_list_remove(&v->link);
-    tern_timer_stop(&v->deadline);
+    tern_timer_stop(&v->timer);
     tern_buf_free(&v->head);
     if (v->s != NULL) {
         tern_stream_take(v->s, NULL, NULL);
@@ -75,7 +76,7 @@ static void evict(tern_crowd_member *place)
 
 static void on_deadline(tern_timer *timer)
 {
-    visitor *v = TERN_CONTAINER(timer, visitor, deadline);
+    visitor *v = TERN_CONTAINER(timer, visitor, timer);
     tern_counters *count = &v->port->net->counters;
     switch (v->stage) {
     case FIRST:
@@ -93,17 +94,11 @@ static void on_deadline(tern_timer *timer)
     }
 }
 
-static void set_stage(visitor *v, enum stage stage, uint64_t time)
-{
-    tern_loop *loop = v->port->net->loop;
-    v->stage = stage;
-    tern_timer_start(loop, &v->deadline, tern_loop_now(loop) + time, on_deadline);
-}
-
 static const tern_stream_events visitor_events;
 
 /* Makes a visitor of a stream; NULL, and the stream is gone, without memory. */
-static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote)
+static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote,
+                            uint64_t deadline)
 {
     tern_net *net = port->net;
     tern_net_make_place(net, remote);
@@ -120,6 +115,8 @@ static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endp
     v->port = port;
     v->s = s;
     v->remote = *remote;
+    v->deadline = deadline;
+    tern_timer_start(net->loop, &v->timer, deadline, on_deadline);
     tern_buf_init(&v->head, 0);
     tern_list_push(&net->ports->visitors, &v->link);
     tern_stream_take(s, &visitor_events, v);
@@ -130,9 +127,14 @@ static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endp
 
 static void answer(visitor *v, const char *text)
 {
+    tern_loop *loop = v->port->net->loop;
+    uint64_t until = tern_loop_now(loop) + ANSWER_TIME;
     size_t n = strlen(text);
     tern_buf_free(&v->head);
-    set_stage(v, ANSWERED, ANSWER_TIME);
+    v->stage = ANSWERED;
+    if (until < v->deadline) {
+        tern_timer_start(loop, &v->timer, until, on_deadline);
+    }
     if (tern_stream_write(v->s, text, n) < n) {
         expel(v, NULL, "has no room for its answer");
         return;
@@ -141,9 +143,9 @@ static void answer(visitor *v, const char *text)
 }
 
 void tern_tcp_port_turn_away(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote,
-                             const char *text)
+                             uint64_t deadline, const char *text)
 {
-    visitor *v = add_visitor(port, s, remote);
+    visitor *v = add_visitor(port, s, remote, deadline);
     if (v != NULL) {
         answer(v, text);
     }
@@ -158,8 +160,9 @@ static void hand_over(visitor *v, enum tern_tcp_class class, const tern_http1_he
     void *owner = v->port->classes[class].owner;
     tern_stream *s = v->s;
     tern_endpoint local = v->local, remote = v->remote;
+    uint64_t deadline = v->deadline;
     remove_visitor(v);
-    events->on_stream(owner, s, head, &local, &remote);
+    events->on_stream(owner, s, head, &local, &remote, deadline);
 }
 
 static void take_request(visitor *v, const tern_http1_head *head)
@@ -245,7 +248,7 @@ static void on_shaken(tern_tls_handshake *h, const tern_error *error)
     v->secure = true;
     tern_free(v->tls);
     v->tls = NULL;
-    set_stage(v, HEAD, v->port->net->limits.http_time);
+    v->stage = HEAD;
     tern_stream_take(v->s, &visitor_events, v);
 }
 
@@ -273,7 +276,7 @@ static size_t take_tls(visitor *v, size_t n)
         tern_stream_deliver(v->s, v->first, v->first_len);
     }
     v->s = NULL;
-    set_stage(v, TLS, net->limits.http_time);
+    v->stage = TLS;
     tern_tls_handshake_attach(v->tls);
     return 0;
 }
@@ -298,7 +301,7 @@ static size_t take_first(visitor *v, const uint8_t *data, size_t n)
             expel(v, &count->allocation_failures, "out of memory");
             return n;
         }
-        set_stage(v, HEAD, v->port->net->limits.http_time);
+        v->stage = HEAD;
         return take_head(v, data, n);
     case TERN_FIRST_TLS:
         return take_tls(v, n);
@@ -355,10 +358,10 @@ static const tern_stream_events visitor_events = {
 void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *local,
                     const tern_endpoint *remote)
 {
-    visitor *v = add_visitor(port, s, remote);
+    const tern_net *net = port->net;
+    visitor *v = add_visitor(port, s, remote, tern_loop_now(net->loop) + net->limits.upgrade_time);
     if (v != NULL) {
         v->local = *local;
-        set_stage(v, FIRST, port->net->limits.first_bytes_time);
     }
 }
 

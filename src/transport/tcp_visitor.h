@@ -6,9 +6,10 @@
  *       |                  ^  \--refused---> ANSWERED --read or 2 s--> closed
  *       '-----16 03-----> TLS --shaken hands--'
  *
- * Each stage has a deadline, and all visitors count among what is not secured yet (net->pending). A
- * visitor is freed before its stream is handed over, so the callee may do anything, also close the
- * port. */
+ * All stages have one deadline, counted from accept on, and it goes with the stream to whoever it
+ * is handed to: silence, drips and pauses between the stages buy no time. All visitors count among
+ * what is not secured yet (net->pending). A visitor is freed before its stream is handed over, so
+ * the callee may do anything, also close the port. */
 #ifndef TERN_TRANSPORT_TCP_VISITOR_H
 #define TERN_TRANSPORT_TCP_VISITOR_H
 

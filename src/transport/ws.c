@@ -85,7 +85,7 @@ static tern_stream *accept_upgrade(tern_stream *lower, const char *accept, tern_
 }
 
 static void on_stream(void *owner, tern_stream *lower, const tern_http1_head *head,
-                      const tern_endpoint *local, const tern_endpoint *remote)
+                      const tern_endpoint *local, const tern_endpoint *remote, uint64_t deadline)
 {
     tern_over_tcp_listener *l = owner;
     tern_counters *count = &l->net->counters;
@@ -93,7 +93,7 @@ static void on_stream(void *owner, tern_stream *lower, const tern_http1_head *he
     int status = tern_ws_check_request(head, accept);
     if (status != 0) {
         count->ws_bad_handshake++;
-        tern_tcp_port_turn_away(l->port, lower, remote, tern_http_door_answer(status));
+        tern_tcp_port_turn_away(l->port, lower, remote, deadline, tern_http_door_answer(status));
         return;
     }
     tern_stream *s = accept_upgrade(lower, accept, count);
@@ -103,7 +103,7 @@ static void on_stream(void *owner, tern_stream *lower, const tern_http1_head *he
         tern_stream_drop(lower);
         return;
     }
-    tern_over_tcp_accept(l, s, local, remote);
+    tern_over_tcp_accept(l, s, local, remote, deadline);
 }
 
 static const tern_tcp_class_events class_events = {.on_stream = on_stream};

@@ -278,7 +278,7 @@ static void on_connected(tern_op *o, const tern_error *error)
     tern_stream *lower = d->connect.stream;
     tern_tcp_stream_endpoints(lower, &local, &remote);
     d->local = tern_over_tcp_addr(&local, d->secure ? TERN_TCP_WSS : TERN_TCP_WS);
-    tern_timer_start(loop, &d->timer, tern_loop_now(loop) + op->net->limits.http_time,
+    tern_timer_start(loop, &d->timer, tern_loop_now(loop) + op->net->limits.upgrade_time,
                      on_answer_late);
     if (d->local == NULL) {
         d->lower = lower;

@@ -90,9 +90,10 @@ static bool raw_got(const world *w, const char *text)
 /* ---- our listener, a raw client ---- */
 
 static void on_stream(void *owner, tern_listener *l, tern_stream *s, tern_multiaddr *local,
-                      tern_multiaddr *remote)
+                      tern_multiaddr *remote, uint64_t deadline)
 {
     world *w = owner;
+    assert_true(deadline <= tern_sim_now(w->sim) + 10 * TERN_SEC);
     (void)local;
     (void)remote;
     w->accepts++;

@@ -74,9 +74,10 @@ static void clear(world *w)
 }
 
 static void on_stream(void *owner, tern_listener *l, tern_stream *s, tern_multiaddr *local,
-                      tern_multiaddr *remote)
+                      tern_multiaddr *remote, uint64_t deadline)
 {
     world *w = owner;
+    assert_true(deadline <= tern_sim_now(w->sim) + 10 * TERN_SEC);
     (void)l;
     (void)remote;
     assert_string_equal(tern_multiaddr_text(local), "/ip4/10.0.0.2/tcp/4001/tls/ws");

@@ -242,6 +242,38 @@ static void test_attacks(void **state)
     sim_nodes_clear(&s.w);
 }
 
+static bool is_gone(void *arg)
+{
+    const struct raw *r = arg;
+    return r->ended || r->broken;
+}
+
+/* Silence before the first byte, and drips after it: ten seconds from accept on are all there is,
+ * whatever is dripped and through however many stages it goes. */
+static void test_silence_and_drips(void **state)
+{
+    static const uint64_t silences[] = {0, 4 * TERN_SEC, 9 * TERN_SEC, 20 * TERN_SEC};
+    struct stage s;
+    (void)state;
+    setup(&s);
+    for (size_t i = 0; i < 4 * sizeof attacks / sizeof *attacks; i++) {
+        const struct attack *a = &attacks[i / 4];
+        struct raw r;
+        connect_raw(&s, &r);
+        uint64_t end = sim_nodes_now(&s.w) + 10 * TERN_SEC + 2 * DELAY;
+        tern_sim_run(s.w.sim, sim_nodes_now(&s.w) + silences[i % 4], is_gone, &r);
+        for (size_t n = 0; n < a->n && !is_gone(&r); n++) {
+            write_all(&s, &r, a->bytes + n, 1, false);
+            tern_sim_run(s.w.sim, sim_nodes_now(&s.w) + 20 * TERN_SEC / a->n, is_gone, &r);
+        }
+        tern_sim_run(s.w.sim, end > sim_nodes_now(&s.w) ? end : sim_nodes_now(&s.w), is_gone, &r);
+        expect(is_gone(&r) && sim_nodes_now(&s.w) <= end, a, true, "open longer than ten seconds");
+        expect(s.b->node->swarm->pending_count == 0, a, true, "something is pending");
+        tern_tcp_close(r.t, true);
+    }
+    sim_nodes_clear(&s.w);
+}
+
 /* The same, and the attacker breaks the connection at once instead of waiting. */
 static void test_cut_off(void **state)
 {
@@ -293,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attacks),
+        cmocka_unit_test(test_silence_and_drips),
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_stop_among_strangers),
     };

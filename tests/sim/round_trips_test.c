@@ -243,6 +243,7 @@ typedef struct doorkeeper {
     tern_listener *listener;
     tern_multiaddr *local, *remote;
     tern_stream *s;
+    uint64_t deadline;
     tern_deferred decide;
     uint8_t bytes[256];
     size_t seen;
@@ -262,7 +263,8 @@ static void door_decide(tern_deferred *d)
         tern_stream_write(door.s, answer, sizeof answer - 1);
         tern_stream_drop(door.s);
     } else {
-        door.events->on_stream(door.owner, door.listener, door.s, door.local, door.remote);
+        door.events->on_stream(door.owner, door.listener, door.s, door.local, door.remote,
+                               door.deadline);
         tern_stream_deliver(door.s, door.bytes, door.seen);
     }
     door.seen = 0;
@@ -289,10 +291,11 @@ static void door_closed(void *owner, tern_stream *s, const tern_error *why)
 static const tern_stream_events door_events = {.on_data = door_data, .on_closed = door_closed};
 
 static void door_stream(void *owner, tern_listener *l, tern_stream *s, tern_multiaddr *local,
-                        tern_multiaddr *remote)
+                        tern_multiaddr *remote, uint64_t deadline)
 {
     (void)owner;
     door.listener = l;
+    door.deadline = deadline;
     tern_multiaddr_unref(door.local);
     tern_multiaddr_unref(door.remote);
     door.local = tern_multiaddr_ref(local);

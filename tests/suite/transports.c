@@ -41,9 +41,10 @@ static tern_multiaddr *address(const char *ip, unsigned port)
 }
 
 static void on_stream(void *owner, tern_listener *l, tern_stream *s, tern_multiaddr *local,
-                      tern_multiaddr *remote)
+                      tern_multiaddr *remote, uint64_t deadline)
 {
     world *w = owner;
+    assert_true(deadline > tern_sim_now(w->sim));
     assert_ptr_equal(l, w->listener);
     assert_int_equal(w->accepts++, 0);
     snprintf(w->local, sizeof w->local, "%s", tern_multiaddr_text(local));
