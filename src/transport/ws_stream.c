@@ -447,9 +447,9 @@ static void on_closed(void *owner, tern_stream *lower, const tern_error *why)
     (void)lower;
     w->lower = NULL;
     release(w);
-    if (w->close_received) {
+    if (w->close_received && !w->s.short_write) {
         finish_closed(w); /* all that was to be read has come */
-    } else {
+    } else {              /* also who waits for room: there will be none */
         tern_stream_finish(&w->s, why);
     }
 }

@@ -476,6 +476,26 @@ static void the_lower_ends_behind_a_close(void **state)
     clear(&w);
 }
 
+/* The owner still had something to say, and waited for room, when the connection broke. */
+static void the_lower_breaks_under_a_waiting_writer(void **state)
+{
+    (void)state;
+    static uint8_t much[1 << 16];
+    world w;
+    make_over(&w, false, &(tern_memory_options){.window = 100});
+    w.peer.take = 0;
+    send_hex(&w, "88828000000083e8");
+    assert_true(w.ws.ended);
+    assert_true(ear_write(&w.ws, much, sizeof much) < sizeof much);
+    run(&w);
+    assert_int_equal(w.ws.closed, 0);
+    EAR(&w.peer, tern_stream_reset(w.peer.s, 5));
+    run(&w);
+    assert_int_equal(w.ws.closed, 1);
+    assert_int_equal(w.ws.why.code, TERN_E_RESET);
+    clear(&w);
+}
+
 static void dropped_streams_close_politely(void **state)
 {
     (void)state;
@@ -546,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_close_without_answer),
         cmocka_unit_test(the_lower_ends),
         cmocka_unit_test(the_lower_ends_behind_a_close),
+        cmocka_unit_test(the_lower_breaks_under_a_waiting_writer),
         cmocka_unit_test(dropped_streams_close_politely),
         cmocka_unit_test(faults),
     };
