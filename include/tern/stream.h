@@ -36,7 +36,7 @@ typedef struct tern_span {
     size_t len;
 } tern_span;
 
-/* What a stream's owner hears. Any member may be NULL except on_closed. */
+/* What a stream's owner hears. Any member may be NULL. */
 typedef struct tern_stream_events {
     /* Bytes arrived; returns how many were taken (0..n). The owner may overwrite the bytes it
      * takes. What is not taken is kept and offered again after tern_stream_resume: refuse only to

@@ -8,15 +8,8 @@
 static const tern_error out_of_memory = {
     .code = TERN_E_NOMEM, .layer = "stream", .text = "out of memory"};
 
-static void no_more(void *owner, tern_stream *s, const tern_error *why)
-{
-    (void)owner;
-    (void)s;
-    (void)why;
-}
-
 /* The owner of a dropped stream: bytes are dropped, nobody hears of its end. */
-static const tern_stream_events discard = {.on_closed = no_more};
+static const tern_stream_events discard = {0};
 
 static void run(tern_deferred *d);
 
@@ -147,7 +140,9 @@ static void tell_closed(tern_stream *s)
     tern_error why = s->why != NULL ? *s->why : out_of_memory;
     s->closed = 1;
     tern_deferred_cancel(&s->deferred);
-    s->events->on_closed(s->owner, s, &why);
+    if (s->events->on_closed != NULL) {
+        s->events->on_closed(s->owner, s, &why);
+    }
     tern_deferred_cancel(&s->deferred);
     tern_buf_free(&s->kept);
     tern_free(s->why);
