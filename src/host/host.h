@@ -40,7 +40,8 @@ struct tern_node {
     tern_list pipes;               /* tern_pipe: all that are not freed yet; guarded by lock */
     uint8_t psk[TERN_PSK]; /* of a private network, when options.psk is set; wiped at the end */
     pthread_t thread;
-    pthread_mutex_t lock; /* guards stopped, sync and pipes, which other threads use */
+    pthread_mutex_t lock; /* guards stop, stopped, sync and pipes, which other threads use */
+    tern_post stop, end;  /* of the swarm, then of an own loop; a stop does not fail */
     bool running, threaded, stopped;
 };
 

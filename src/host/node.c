@@ -132,7 +132,8 @@ static void on_stopped(void *owner)
         tern_loop_on_signal(node->loop, NULL, NULL);
         tern_loop_on_stdin(node->loop, NULL, NULL);
         /* Behind the calls of other threads that were accepted: they are answered. */
-        if (tern_loop_post(node->loop, stop_loop, node->loop) != 0) {
+        node->end = (tern_post){.fn = stop_loop, .arg = node->loop};
+        if (tern_loop_post_kept(node->loop, &node->end) != 0) {
             tern_loop_stop(node->loop);
         }
     }
@@ -386,7 +387,12 @@ static void stop_here(void *arg)
 
 void tern_node_stop(tern_node *node)
 {
-    tern_node_post(node, stop_here, node);
+    pthread_mutex_lock(&node->lock);
+    if (node->stop.fn == NULL) { /* once */
+        node->stop = (tern_post){.fn = stop_here, .arg = node};
+        tern_loop_post_kept(node->loop, &node->stop);
+    }
+    pthread_mutex_unlock(&node->lock);
 }
 
 void tern_node_free(tern_node *node)

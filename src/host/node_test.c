@@ -452,6 +452,74 @@ static void test_stop_is_bounded(void **state)
     sim_nodes_clear(&w);
 }
 
+/* A stop is not lost when memory is short at that moment. */
+static void test_stop_without_memory(void **state)
+{
+    sim_nodes w;
+    (void)state;
+    sim_nodes_init(&w, DELAY);
+    sim_node *a = sim_nodes_add(&w, "-10.0.0.1", NULL);
+    tern_mem_fail_at(1, true);
+    tern_node_stop(a->node);
+    tern_mem_fail_at(0, false);
+    sim_nodes_run(&w, TERN_SEC);
+    assert_int_equal(a->stopped, 1);
+    tern_node_free(a->node);
+    a->node = NULL;
+    sim_nodes_clear(&w);
+}
+
+/* An owner of a public stream who hears of nothing at all, and one who only listens. */
+static void take_deaf(void *ctx, tern_node *node, tern_conn *conn, tern_stream *s)
+{
+    static const tern_stream_events nothing = {0};
+    (void)node;
+    (void)conn;
+    ++*(unsigned *)ctx;
+    tern_stream_take(s, &nothing, NULL);
+}
+
+static void keep_stream(void *owner, tern_stream *s, const tern_error *error)
+{
+    assert_int_equal(error->code, 0);
+    *(tern_stream **)owner = s;
+}
+
+static void test_owner_without_events(void **state)
+{
+    static const tern_stream_events nothing = {0};
+    static const char id[] = "/deaf/1.0.0";
+    sim_nodes w;
+    tern_error error;
+    unsigned taken = 0;
+    (void)state;
+    sim_nodes_init(&w, DELAY);
+    sim_node *a = sim_nodes_add(&w, "-10.0.0.1", NULL);
+    sim_node *b = sim_nodes_add(&w, "10.0.0.2", NULL);
+    assert_int_equal(tern_node_handle(b->node, id, NULL, take_deaf, &taken), 0);
+    tern_conn *conn = sim_nodes_connect(&w, a, b);
+    for (int end = 0; end < 3; end++) { /* in good order, by reset, with the connection */
+        tern_stream *s = NULL;
+        tern_stream *open = tern_node_open(a->node, conn, id, keep_stream, &s, &error);
+        assert_non_null(open);
+        tern_stream_write(open, "hello", 5);
+        sim_nodes_run(&w, TERN_SEC);
+        assert_ptr_equal(s, open);
+        tern_stream_take(s, &nothing, NULL);
+        if (end == 0) {
+            tern_stream_end(s);
+        } else if (end == 1) {
+            tern_stream_reset(s, 0);
+        } else {
+            tern_node_disconnect(a->node, &b->id);
+        }
+        sim_nodes_run(&w, TERN_SEC);
+    }
+    assert_int_equal(taken, 3);
+    assert_int_equal(a->disconnected, 1);
+    sim_nodes_clear(&w);
+}
+
 static void stop_inside(void *owner, tern_node *node, tern_conn *conn)
 {
     (void)owner;
@@ -519,6 +587,8 @@ int main(void)
         cmocka_unit_test(test_unhandled_too_late),
         cmocka_unit_test(test_after_and_post),
         cmocka_unit_test(test_stop_is_bounded),
+        cmocka_unit_test(test_stop_without_memory),
+        cmocka_unit_test(test_owner_without_events),
         cmocka_unit_test(test_stop_inside_an_event),
         cmocka_unit_test(test_run),
     };

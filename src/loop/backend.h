@@ -39,7 +39,7 @@ typedef struct tern_loop_ops {
     uint64_t (*wall)(tern_loop *loop);
     void (*random)(tern_loop *loop, void *out, size_t n);
     void (*wake)(tern_loop *loop); /* a deferred call was queued, or the earliest timer changed */
-    int (*post)(tern_loop *loop, void (*fn)(void *arg), void *arg);
+    int (*post)(tern_loop *loop, tern_post *post); /* freed when run if `allocated` */
     int (*work)(tern_loop *loop, tern_work *work);
     size_t (*addresses)(tern_loop *loop, tern_endpoint *out, size_t cap);
     void (*free)(tern_loop *loop);

@@ -1,5 +1,8 @@
 /* The loop's calls that every backend answers in its own way: clock, random bytes, posts, work,
  * addresses. Timers and deferred calls are in sched.c. */
+#include <tern/error.h>
+
+#include "base/mem.h"
 #include "loop/backend.h"
 
 uint64_t tern_loop_now(const tern_loop *loop)
@@ -23,7 +26,23 @@ void tern_loop_random(tern_loop *loop, void *out, size_t n)
 
 int tern_loop_post(tern_loop *loop, void (*fn)(void *arg), void *arg)
 {
-    return loop->ops->post(loop, fn, arg);
+    tern_post *post = tern_calloc(1, sizeof *post);
+    if (post == NULL) {
+        return TERN_E_NOMEM;
+    }
+    post->fn = fn;
+    post->arg = arg;
+    post->allocated = true;
+    int code = loop->ops->post(loop, post);
+    if (code != 0) {
+        tern_free(post);
+    }
+    return code;
+}
+
+int tern_loop_post_kept(tern_loop *loop, tern_post *post)
+{
+    return loop->ops->post(loop, post);
 }
 
 int tern_loop_work(tern_loop *loop, tern_work *work)

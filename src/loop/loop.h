@@ -62,9 +62,24 @@ void tern_defer_late(tern_loop *loop, tern_deferred *d);
 void tern_deferred_cancel(tern_deferred *d); /* must be called before d's memory is freed */
 bool tern_deferred_queued(const tern_deferred *d);
 
-/* The only call that other threads may make: runs fn(arg) on the loop thread. 0, TERN_E_NOMEM, or
+/* The only calls that other threads may make: fn(arg) runs on the loop thread. 0, TERN_E_NOMEM, or
  * TERN_E_STATE once the loop is closing. */
 int tern_loop_post(tern_loop *loop, void (*fn)(void *arg), void *arg);
+
+/* A post embedded in its user, for what must not fail for want of memory; zero-initialise. It is
+ * the loop's until fn runs, and may be posted again from then on. */
+typedef struct tern_post {
+    void (*fn)(void *arg);
+    void *arg;
+    /* the loop's */
+    tern_list link;
+    tern_deferred deferred; /* of the simulation */
+    tern_loop *loop;
+    bool allocated; /* by tern_loop_post */
+} tern_post;
+
+/* The same with the caller's memory. 0 or TERN_E_STATE: then it is not posted. */
+int tern_loop_post_kept(tern_loop *loop, tern_post *post);
 
 /* Slow work: run(work) on a pool thread, then done(work) on the loop. The simulation runs it at the
  * next deferred turn. Cannot be cancelled; keep `work` alive until done. 0 or TERN_E_NOMEM. */

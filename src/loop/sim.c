@@ -415,37 +415,31 @@ static void host_wake(tern_loop *loop)
     (void)loop; /* tern_sim_run looks at the scheduler every time */
 }
 
-/* A posted call, or work. */
-struct sim_call {
-    tern_deferred deferred;
-    tern_list link; /* host->calls */
-    struct sim_host *host;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void call_run(tern_deferred *d)
+/* Forgets a posted call. */
+static void unpost(tern_post *post)
 {
-    struct sim_call call = *TERN_CONTAINER(d, struct sim_call, deferred);
-    tern_list_remove(&TERN_CONTAINER(d, struct sim_call, deferred)->link);
-    tern_free(TERN_CONTAINER(d, struct sim_call, deferred));
-    if (!call.host->crashed) {
-        call.fn(call.arg);
+    tern_deferred_cancel(&post->deferred);
+    tern_list_remove(&post->link);
+    if (post->allocated) {
+        tern_free(post);
     }
 }
 
-static int host_post(tern_loop *loop, void (*fn)(void *arg), void *arg)
+static void post_run(tern_deferred *d)
 {
-    struct sim_call *call = tern_calloc(1, sizeof *call);
-    if (call == NULL) {
-        return TERN_E_NOMEM;
+    tern_post post = *TERN_CONTAINER(d, tern_post, deferred);
+    unpost(TERN_CONTAINER(d, tern_post, deferred));
+    if (!tern_sim_host_of(post.loop)->crashed) {
+        post.fn(post.arg);
     }
-    tern_deferred_init(&call->deferred, call_run);
-    call->host = tern_sim_host_of(loop);
-    call->fn = fn;
-    call->arg = arg;
-    tern_list_push(&call->host->calls, &call->link);
-    tern_defer(loop, &call->deferred);
+}
+
+static int host_post(tern_loop *loop, tern_post *post)
+{
+    tern_deferred_init(&post->deferred, post_run);
+    post->loop = loop;
+    tern_list_push(&tern_sim_host_of(loop)->calls, &post->link);
+    tern_defer(loop, &post->deferred);
     return 0;
 }
 
@@ -458,7 +452,7 @@ static void work_run(void *arg)
 
 static int host_work(tern_loop *loop, tern_work *work)
 {
-    return host_post(loop, work_run, work);
+    return tern_loop_post(loop, work_run, work);
 }
 
 /* A simulated host always notices. */
@@ -503,10 +497,7 @@ static void host_free(tern_loop *loop)
         }
     }
     while (!tern_list_empty(&host->calls)) {
-        struct sim_call *call = TERN_CONTAINER(host->calls.next, struct sim_call, link);
-        tern_deferred_cancel(&call->deferred);
-        tern_list_remove(&call->link);
-        tern_free(call);
+        unpost(TERN_CONTAINER(host->calls.next, tern_post, link));
     }
     for (size_t i = 0; i < host->addr_count; i++) {
         uint8_t key[SIM_ENDPOINT_KEY];

@@ -13,12 +13,6 @@
 #include "base/mem.h"
 #include "loop/uv_socket.h"
 
-typedef struct uv_post {
-    tern_list link;
-    void (*fn)(void *arg);
-    void *arg;
-} uv_post;
-
 typedef struct uv_job {
     uv_work_t req;
     tern_uv *u;
@@ -184,26 +178,17 @@ static void fill_random(tern_loop *loop, void *out, size_t n)
 
 /* --- other threads --- */
 
-static int post(tern_loop *loop, void (*fn)(void *arg), void *arg)
+static int post(tern_loop *loop, tern_post *post)
 {
     tern_uv *u = tern_uv_of(loop);
-    uv_post *p = tern_malloc(sizeof *p);
-    if (p == NULL) {
-        return TERN_E_NOMEM;
-    }
-    *p = (uv_post){.fn = fn, .arg = arg};
     uv_mutex_lock(&u->mutex);
     bool refuse = u->refuse;
     if (!refuse) {
-        tern_list_push(&u->posts, &p->link);
+        tern_list_push(&u->posts, &post->link);
         uv_async_send(&u->async); /* under the lock: closing cannot pass us */
     }
     uv_mutex_unlock(&u->mutex);
-    if (refuse) {
-        tern_free(p);
-        return TERN_E_STATE;
-    }
-    return 0;
+    return refuse ? TERN_E_STATE : 0;
 }
 
 static void run_posts(tern_uv *u)
@@ -215,9 +200,13 @@ static void run_posts(tern_uv *u)
     uv_mutex_unlock(&u->mutex);
     tern_list *node;
     while ((node = tern_list_pop(&batch)) != NULL) {
-        uv_post p = *TERN_CONTAINER(node, uv_post, link);
-        tern_free(TERN_CONTAINER(node, uv_post, link));
-        p.fn(p.arg);
+        tern_post *post = TERN_CONTAINER(node, tern_post, link);
+        void (*fn)(void *arg) = post->fn;
+        void *arg = post->arg;
+        if (post->allocated) {
+            tern_free(post);
+        }
+        fn(arg);
     }
 }
 

@@ -316,7 +316,7 @@ static void live(life *l)
         assert_true(code == 0 || code == TERN_E_NOMEM);
     }
     if (doing == STOP) {
-        tern_node_stop(l->b->node); /* may find no memory for it: then it runs on */
+        tern_node_stop(l->b->node);
     }
     sim_nodes_run(&l->w, 5 * TERN_SEC);
     tern_node_disconnect(l->a->node, &l->b->id);
