@@ -26,7 +26,7 @@ enum {
 };
 
 #define SECONDS(wall) ((time_t)((wall) / UINT64_C(1000000000)))
-#define EARLY         ((time_t)3600)                  /* for clocks that are behind */
+#define FROM          ((time_t)157766400) /* 1975, as rust: for every clock, and set back */
 #define LIFE          ((time_t)100 * 365 * 24 * 3600) /* as go and js */
 #define OID_TEXT      "1.3.6.1.4.1.53594.1.1"
 
@@ -78,7 +78,7 @@ static bool add_extension(X509 *x, const uint8_t *value, size_t n)
 
 static bool set_times(X509 *x, time_t now)
 {
-    ASN1_TIME *from = ASN1_TIME_set(NULL, now - EARLY), *to = ASN1_TIME_set(NULL, now + LIFE);
+    ASN1_TIME *from = ASN1_TIME_set(NULL, FROM), *to = ASN1_TIME_set(NULL, now + LIFE);
     bool ok = from != NULL && to != NULL && X509_set1_notBefore(x, from) == 1 &&
               X509_set1_notAfter(x, to) == 1;
     ASN1_TIME_free(from);

@@ -16,9 +16,9 @@ enum { TERN_CERT_MAX = 16384 }; /* bytes of a peer's certificate: RSA 8192 twice
 /* A certificate of ours with its private key. */
 typedef struct tern_cert tern_cert;
 
-/* Makes one with a fresh P-256 key, valid from an hour before `wall`
- * (nanoseconds since 1970) for a hundred years. TERN_E_NOMEM, TERN_E_STATE
- * (identity has no private part), TERN_E_CRYPTO. */
+/* Makes one with a fresh P-256 key, valid from 1975 until a hundred years after `wall` (nanoseconds
+ * since 1970): a clock that is set back, ours or a peer's, finds it valid. TERN_E_NOMEM,
+ * TERN_E_STATE (identity has no private part), TERN_E_CRYPTO. */
 int tern_cert_make(const tern_key *identity, uint64_t wall, tern_cert **ret);
 void tern_cert_free(tern_cert *cert); /* wipes the key; NULL is nothing */
 tern_span tern_cert_der(const tern_cert *cert);

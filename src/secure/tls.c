@@ -32,7 +32,6 @@ struct tern_tls_identity {
     tern_key *key;
     tern_cert *cert;
     tern_tls_context *context;
-    uint64_t born;    /* wall clock */
     tern_known known; /* peers' certificates */
 };
 
@@ -42,8 +41,7 @@ int tern_tls_identity_new(tern_loop *loop, const tern_key *key, tern_tls_identit
     if (id == NULL) {
         return TERN_E_NOMEM;
     }
-    id->born = tern_loop_wall(loop);
-    int e = tern_cert_make(key, id->born, &id->cert);
+    int e = tern_cert_make(key, tern_loop_wall(loop), &id->cert);
     if (e == 0) {
         e = tern_tls_context_new(&(tern_tls_settings){.cert = id->cert}, &id->context);
     }
@@ -67,12 +65,11 @@ void tern_tls_identity_free(tern_tls_identity *id)
     tern_free(id);
 }
 
-/* The net's; made anew when the clock was set back, for then it may not be
- * valid yet. */
+/* The net's, made when it is first asked for. */
 static int identity_of(tern_net *net, tern_tls_identity **ret)
 {
     tern_tls_identity *id = net->tls;
-    if (id == NULL || id->key != net->key || tern_loop_wall(net->loop) < id->born) {
+    if (id == NULL || id->key != net->key) {
         int e = tern_tls_identity_new(net->loop, net->key, &id);
         if (e != 0) {
             return e;

@@ -95,6 +95,21 @@ static void moves(const tern_sim_link *link, uint64_t bytes, uint64_t within)
     sim_nodes_clear(&x.w);
 }
 
+/* The wall clock is set back by 40 days: certificates of the node that ran on are still taken. */
+static void the_clock_goes_back(void **state)
+{
+    (void)state;
+    world x;
+    open_world(&x, NULL);
+    connect(&x);
+    tern_node_disconnect(x.a->node, &x.b->id);
+    sim_nodes_run(&x.w, TERN_SEC);
+    assert_int_equal(x.a->disconnected, 1);
+    tern_sim_set_wall(x.w.sim, tern_loop_wall(x.w.clock) - 40 * UINT64_C(86400) * TERN_SEC);
+    connect(&x);
+    sim_nodes_clear(&x.w);
+}
+
 static void bytes_arrive(void **state)
 {
     (void)state;
@@ -212,9 +227,9 @@ static void each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_round_trips),         cmocka_unit_test(bytes_arrive),
-        cmocka_unit_test(bytes_arrive_with_loss),  cmocka_unit_test(bytes_arrive_out_of_order),
-        cmocka_unit_test(datagrams_are_refused),   cmocka_unit_test(a_flood_of_initials),
-        cmocka_unit_test(each_allocation_may_fail)};
+        cmocka_unit_test(two_round_trips),          cmocka_unit_test(bytes_arrive),
+        cmocka_unit_test(bytes_arrive_with_loss),   cmocka_unit_test(bytes_arrive_out_of_order),
+        cmocka_unit_test(datagrams_are_refused),    cmocka_unit_test(a_flood_of_initials),
+        cmocka_unit_test(each_allocation_may_fail), cmocka_unit_test(the_clock_goes_back)};
     return TERN_TEST_MAIN(tests);
 }
