@@ -35,9 +35,10 @@ void tern_udp_register(tern_udp *u, enum tern_udp_class class, tern_udp_handler 
 enum tern_udp_class tern_udp_classify(uint8_t first_byte);
 
 /* Sends `len` bytes as datagrams of `segment` bytes each (the last may be shorter; 0 = one
- * datagram). 0 when all were handed to the system or dropped there as a network may; TERN_E_STATE
- * when the system's buffer is full (on_room then runs once; of several datagrams the first may have
- * gone already); other codes for local errors. */
+ * datagram), which are never cut into fragments on their way. 0 when all were handed to the system
+ * or dropped there as a network may; TERN_E_STATE when the system's buffer is full (on_room then
+ * runs once; of several datagrams the first may have gone already); other codes for local errors.
+ */
 int tern_udp_send(tern_udp *u, const tern_endpoint *to, const void *data, size_t len,
                   size_t segment, uint8_t ecn);
 void tern_udp_on_room(tern_udp *u, void (*fn)(void *owner), void *owner);

@@ -42,7 +42,8 @@ typedef struct tern_uv {
     uint64_t lost; /* what the loop's clock is behind the system's: it did not count standstills */
     uint64_t asleep; /* how far the clock that counts suspension was ahead when last looked at */
     uint64_t test_clock, test_boot; /* added to the two by tests */
-    bool running;                   /* in tern_loop_run */
+    unsigned test_lacks; /* tern_uv_lack: what UDP sockets shall do without, set by tests */
+    bool running;        /* in tern_loop_run */
     bool free_wanted;
     enum { TERN_UV_OPEN, TERN_UV_CLOSING, TERN_UV_CLOSED } state;
     unsigned held;    /* libuv handles and requests that libuv still knows */
@@ -61,6 +62,15 @@ typedef struct tern_uv {
     tern_list opening;              /* TCP sockets that still dial */
     tern_uv_program *program;       /* NULL unless a program asked for signals or lines */
 } tern_uv;
+
+/* What some kernels, network devices and sandboxes do not have. */
+enum tern_uv_lack {
+    TERN_UV_NO_GSO = 1,       /* no UDP_SEGMENT */
+    TERN_UV_NO_GRO = 2,       /* no UDP_GRO */
+    TERN_UV_NO_RECVMMSG = 4,  /* the call is refused */
+    TERN_UV_GSO_FAILS = 8,    /* UDP_SEGMENT is there, but the device makes EIO of it */
+    TERN_UV_GSO_REFUSED = 16, /* ... or the route has a smaller MTU: EINVAL */
+};
 
 static inline tern_uv *tern_uv_of(tern_loop *loop)
 {

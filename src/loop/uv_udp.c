@@ -7,7 +7,8 @@
  *
  * Sending is the reverse (UDP_SEGMENT): one call for up to 64 datagrams. Where the kernel has
  * neither, each datagram is a call of its own. ECN bits travel in the traffic class, as control
- * messages. */
+ * messages. No datagram is ever cut into fragments: what is longer than the path is lost, so that a
+ * path can be measured. */
 #include "loop/uv_backend.h"
 
 #include <assert.h>
@@ -37,7 +38,8 @@
 enum {
     BLOCK = 64 * 1024,               /* no datagram, and no joined ones, are longer */
     BLOCKS = TERN_UV_BUFFER / BLOCK, /* per system call */
-    CALLS_A_TURN = 8,                /* then the other sockets have their turn */
+    BYTES_A_TURN = 512 * 1024,       /* then what came is answered, and the others have theirs */
+    CALLS_A_TURN = 8,                /* likewise, where datagrams are small */
     CONTROL = 128,                   /* bytes of control messages, more than ours need */
     SEGMENTS_MAX = 64,               /* per call, the kernel's UDP_MAX_SEGMENTS */
     PAYLOAD_MAX = 65535 - 40 - 8,    /* bytes per call with an IPv6 header */
@@ -49,6 +51,7 @@ typedef struct uv_udp_socket {
     uv_poll_t poll;
     int fd;
     bool segments; /* the kernel cuts blocks (UDP_SEGMENT) */
+    bool single;   /* it has no recvmmsg, or a sandbox forbids it */
     bool full;     /* on_room is owed */
     bool closed;
 } uv_udp_socket;
@@ -124,16 +127,13 @@ typedef struct batch {
     struct {
         struct msghdr msg_hdr;
         unsigned msg_len;
-    } msgs[1];
+    } msgs[BLOCKS];
 #endif
 } batch;
 
-enum { BATCH = sizeof((batch *)0)->msgs / sizeof((batch *)0)->msgs[0] };
-
-/* One system call's worth; how many blocks came, 0 for none or an error. */
-static unsigned receive(uv_udp_socket *u, batch *b, uint8_t *buffer)
+static void prepare(batch *b, unsigned count, uint8_t *buffer)
 {
-    for (unsigned i = 0; i < BATCH; i++) {
+    for (unsigned i = 0; i < count; i++) {
         b->iov[i] = (struct iovec){.iov_base = buffer + i * (size_t)BLOCK, .iov_len = BLOCK};
         b->msgs[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i], .msg_iov = &b->iov[i]};
         b->msgs[i].msg_hdr.msg_namelen = sizeof b->from[i];
@@ -141,14 +141,28 @@ static unsigned receive(uv_udp_socket *u, batch *b, uint8_t *buffer)
         b->msgs[i].msg_hdr.msg_control = b->controls[i].bytes;
         b->msgs[i].msg_hdr.msg_controllen = sizeof b->controls[i].bytes;
     }
+}
+
+/* One system call's worth; how many blocks came, 0 for none or an error. *ret_more: the call was
+ * used up, there may be more. */
+static unsigned receive(uv_udp_socket *u, batch *b, uint8_t *buffer, bool *ret_more)
+{
 #ifdef __linux__
-    int n = recvmmsg(u->fd, b->msgs, BATCH, 0, NULL);
-    return n > 0 ? (unsigned)n : 0;
-#else
+    if (!u->single) {
+        prepare(b, BLOCKS, buffer);
+        int n = recvmmsg(u->fd, b->msgs, BLOCKS, 0, NULL);
+        *ret_more = n == BLOCKS;
+        if (n >= 0 || errno != ENOSYS) {
+            return n > 0 ? (unsigned)n : 0;
+        }
+        u->single = true;
+    }
+#endif
+    prepare(b, 1, buffer);
     ssize_t n = recvmsg(u->fd, &b->msgs[0].msg_hdr, 0);
     b->msgs[0].msg_len = n > 0 ? (unsigned)n : 0;
+    *ret_more = n >= 0;
     return n >= 0 ? 1 : 0;
-#endif
 }
 
 static void receive_some(uv_udp_socket *u)
@@ -160,12 +174,15 @@ static void receive_some(uv_udp_socket *u)
         return;
     }
     batch b;
-    for (int call = 0; call < CALLS_A_TURN; call++) {
-        unsigned n = receive(u, &b, buffer);
+    size_t bytes = 0;
+    bool more = true;
+    for (int call = 0; more && call < CALLS_A_TURN && bytes < BYTES_A_TURN; call++) {
+        unsigned n = receive(u, &b, buffer, &more);
         for (unsigned i = 0; i < n && !u->closed; i++) {
+            bytes += b.msgs[i].msg_len;
             dispatch(u, &b.msgs[i].msg_hdr, b.msgs[i].msg_len);
         }
-        if (n < BATCH || u->closed) {
+        if (u->closed) {
             return;
         }
     }
@@ -235,6 +252,9 @@ static int send_block(uv_udp_socket *u, const tern_endpoint *to, const uint8_t *
     if (msg.msg_controllen == 0) {
         msg.msg_control = NULL;
     }
+    if (len > segment && tern_uv_of(u->base.loop)->test_lacks >= TERN_UV_GSO_FAILS) {
+        return tern_uv_of(u->base.loop)->test_lacks & TERN_UV_GSO_FAILS ? -EIO : -EINVAL;
+    }
     for (;;) {
         if (sendmsg(u->fd, &msg, 0) >= 0) {
             return 0;
@@ -263,9 +283,9 @@ static int send_code(uv_udp_socket *u, int error)
 }
 
 /* How many bytes of `len` go into the next call. */
-static size_t block_size(const uv_udp_socket *u, size_t len, size_t segment)
+static size_t block_size(bool segments, size_t len, size_t segment)
 {
-    size_t count = u->segments ? PAYLOAD_MAX / segment : 1;
+    size_t count = segments ? PAYLOAD_MAX / segment : 1;
     if (count > SEGMENTS_MAX) {
         count = SEGMENTS_MAX;
     }
@@ -283,13 +303,15 @@ int tern_uv_udp_send(tern_udp *base, const tern_endpoint *to, const void *data, 
     if (segment == 0 || segment > len) {
         segment = len;
     }
+    bool segments = u->segments;
     do {
-        size_t n = segment == 0 ? 0 : block_size(u, len, segment);
+        size_t n = segment == 0 ? 0 : block_size(segments, len, segment);
         int rc = send_block(u, to, p, n, segment, ecn);
         if (rc < 0 && n > segment && rc != -EAGAIN && rc != -ENOBUFS) {
-            /* No such option, no checksum offload on that way (EIO), segments beyond the path's
-             * MTU: from now on one at a time. */
-            u->segments = false;
+            /* One at a time: these, as on a route with a smaller MTU (EINVAL), or from now on,
+             * where the device cannot fill in checksums (EIO). */
+            segments = false;
+            u->segments = u->segments && rc != -EIO;
             continue;
         }
         if (rc < 0) {
@@ -315,9 +337,21 @@ static void ask_for_control(uv_udp_socket *u)
     }
     tern_socket_set(u->fd, SOL_SOCKET, SO_RCVBUF, SYSTEM_BUFFER);
     tern_socket_set(u->fd, SOL_SOCKET, SO_SNDBUF, SYSTEM_BUFFER);
-#ifdef UDP_GRO
-    tern_socket_set(u->fd, SOL_UDP, UDP_GRO, 1);
-    u->segments = true;
+#ifdef IP_PMTUDISC_PROBE
+    /* Don't Fragment, and no guesses of the system's: who sends finds the path's MTU. */
+    tern_socket_set(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    if (u->base.local.family == 6) {
+        tern_socket_set(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    }
+#endif
+    unsigned lacks = tern_uv_of(u->base.loop)->test_lacks;
+    u->single = (lacks & TERN_UV_NO_RECVMMSG) != 0;
+#ifdef UDP_SEGMENT
+    /* An old kernel would not mind the control message, and send the block as one datagram. */
+    u->segments = !(lacks & TERN_UV_NO_GSO) && tern_socket_set(u->fd, SOL_UDP, UDP_SEGMENT, 0);
+    if (!(lacks & TERN_UV_NO_GRO)) {
+        tern_socket_set(u->fd, SOL_UDP, UDP_GRO, 1);
+    }
 #endif
 }
 

@@ -1,5 +1,7 @@
 /* Tests of real UDP sockets on loopback: classes, segments, ECN, sizes, closing inside a handler.
  */
+#include "loop/uv_backend.h"
+
 #include "loop/uv_test.h"
 
 #include "loop/udp.h"
@@ -138,6 +140,41 @@ static void a_block_is_sent_as_segments(void **state)
     close_pair();
 }
 
+/* Kernels, devices and sandboxes that lack something: whoever sends notices nothing. */
+static void what_is_lacking_is_done_without(void **state)
+{
+    (void)state;
+    static const unsigned lacks[] = {
+        TERN_UV_NO_GSO,      TERN_UV_NO_GRO,
+        TERN_UV_NO_RECVMMSG, TERN_UV_NO_GSO | TERN_UV_NO_GRO | TERN_UV_NO_RECVMMSG,
+        TERN_UV_GSO_FAILS,   TERN_UV_GSO_REFUSED,
+    };
+    static uint8_t data[20 * 1200 + 7];
+    for (size_t i = 0; i < sizeof lacks / sizeof lacks[0]; i++) {
+        for (uint8_t family = 4; family <= 6; family += 2) {
+            tern_uv_of(loop)->test_lacks = lacks[i];
+            open_pair(family);
+            for (unsigned time = 0; time < 2; time++) { /* it may have learned the first time */
+                memset(data, 0x40, sizeof data);
+                data[sizeof data - 1] = (uint8_t)(0x70 + i);
+                assert_int_equal(tern_udp_send(a, &b_at, data, sizeof data, 1200, 1), 0);
+                expect(21);
+                assert_int_equal(bytes, sizeof data);
+                assert_int_equal(last_len, 7);
+                assert_int_equal(last_byte, 0x70 + i);
+                assert_int_equal(last_ecn, 1);
+            }
+            /* what only one call refused is not given up for the others */
+            if (lacks[i] == TERN_UV_GSO_REFUSED) {
+                tern_uv_of(loop)->test_lacks = 0;
+                assert_int_equal(tern_udp_send(a, &b_at, data, sizeof data, 1200, 1), 0);
+                expect(21);
+            }
+            close_pair();
+        }
+    }
+}
+
 static void large_and_empty_datagrams(void **state)
 {
     (void)state;
@@ -244,6 +281,7 @@ int main(void)
         TEST(datagrams_go_to_their_class),
         TEST(ecn_bits_travel),
         TEST(a_block_is_sent_as_segments),
+        TEST(what_is_lacking_is_done_without),
         TEST(large_and_empty_datagrams),
         TEST(errors_have_names),
         TEST(closing_inside_a_handler_is_the_last_event),

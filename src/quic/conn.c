@@ -54,6 +54,19 @@ static int verify(gnutls_session_t session)
     return e;
 }
 
+/* Which lengths of packets are tried on the path: downwards until one arrives, and where it is the
+ * longest of an Ethernet, upwards; the Internet has nothing longer. */
+static void find_packets(ngtcp2_settings *settings, const tern_endpoint *remote)
+{
+    static const uint16_t probes[] = {QUIC_PACKET_MAX,  1406, 1342, 1232, QUIC_PACKET_JUMBO,
+                                      QUIC_PACKET_LOCAL};
+    settings->pmtud_probes = probes;
+    settings->pmtud_probeslen = sizeof probes / sizeof *probes;
+    settings->max_tx_udp_payload_size = tern_endpoint_is_loopback(remote) ? QUIC_PACKET_LOCAL
+                                        : tern_endpoint_is_public(remote) ? QUIC_PACKET_MAX
+                                                                          : QUIC_PACKET_JUMBO;
+}
+
 static void fill_settings(const quic_conn *c, ngtcp2_settings *settings,
                           ngtcp2_transport_params *params)
 {
@@ -62,7 +75,7 @@ static void fill_settings(const quic_conn *c, ngtcp2_settings *settings,
     settings->initial_ts = tern_loop_now(c->base.loop);
     settings->rand_ctx.native_handle = c->base.loop;
     settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
-    settings->max_tx_udp_payload_size = QUIC_PACKET_MAX;
+    find_packets(settings, &c->remote);
     settings->handshake_timeout = l->upgrade_time;
     settings->max_stream_window =
         l->stream_window_max < (16 << 20) ? l->stream_window_max : 16 << 20;

@@ -19,6 +19,8 @@ enum {
     QUIC_CHUNK = 32 << 10,       /* of what a stream sends */
     QUIC_SEND_LEAST = 256 << 10, /* so much of a stream may wait to be sent or acknowledged ... */
     QUIC_SEND_MOST = 16 << 20,   /* ... up to that, with the congestion window */
+    QUIC_FLIGHT_LEAST = 1 << 20, /* so much may be on its way, however short the round trip, ... */
+    QUIC_FLIGHT_RATE = 2,        /* ... and so many bytes more for each nanosecond of it */
 };
 
 /* A piece of what a stream sends; it stays where it is until it is acknowledged. */
@@ -36,8 +38,10 @@ typedef struct quic_stream {
     tern_list act;            /* in conn->acts: a reset or stop is to be told */
     int64_t id;               /* -1: not opened yet */
     quic_chunk *first, *last; /* what is not acknowledged */
+    quic_chunk *unsent;       /* of these: where the next byte to be sent lies or will lie */
     uint64_t acked, written;  /* offsets: of `first`, behind `last` */
     uint64_t sent;            /* handed to ngtcp2 */
+    uint64_t unsent_at;       /* of `unsent` */
     uint64_t code;            /* of the reset or stop to be told */
     unsigned want_reset : 1, want_stop : 1;
     unsigned fin_sent : 1;
@@ -104,6 +108,11 @@ static inline void quic_conn_want_turn(quic_conn *c)
         tern_defer(c->base.loop, &c->turn);
     }
 }
+/* How many bytes on their way are of use: what a core can send within the shortest round trip, and
+ * something to bridge the pauses of either side. What is more than that waits in the peer's socket
+ * or is lost there, and leaves the caches meanwhile. No other limit knows that: losses come late.
+ */
+uint64_t quic_conn_flight(const ngtcp2_conn_info *info);
 /* Sends a CONNECTION_CLOSE: `app` = the application's code, else the transport error at hand. */
 void quic_conn_say_goodbye(quic_conn *c, bool app, uint64_t code, int liberr);
 /* The socket has room again; `waiting` is the link of the conn. */
@@ -119,7 +128,7 @@ void quic_stream_over(quic_stream *s);
 /* So many bytes from the front were acknowledged. */
 void quic_stream_acked(quic_stream *s, uint64_t to);
 /* Up to `cap` spans of what is to be sent next; how many. */
-size_t quic_stream_next(const quic_stream *s, ngtcp2_vec *v, size_t cap);
+size_t quic_stream_next(quic_stream *s, ngtcp2_vec *v, size_t cap);
 static inline bool quic_stream_wants(const quic_stream *s)
 {
     return s->id >= 0 && !s->over && !s->mute && !s->blocked &&

@@ -7,8 +7,8 @@
 #include "quic/conn.h"
 
 enum {
-    SPANS = 16,   /* of a stream, to ngtcp2 at a time */
-    PACKETS = 44, /* of a batch: what fits into one call to the system */
+    SPANS = 4,    /* of a stream, to ngtcp2 at a time */
+    PACKETS = 64, /* of a batch: what the system takes in one call */
     BURST = 10,   /* packets that need not be paced */
     ROUNDS = 16,  /* batches a turn; then the other connections have theirs */
 };
@@ -17,7 +17,7 @@ typedef struct batch {
     size_t len, packet; /* bytes so far; of the first packet, which the others are as long as */
     uint8_t ecn;
     tern_endpoint to;
-    uint8_t *bytes; /* QUIC_BATCH */
+    uint8_t *bytes; /* QUIC_BATCH and another packet */
 } batch;
 
 /* ---- resets and stops ---- */
@@ -96,13 +96,14 @@ static void refused(quic_stream *s, ngtcp2_ssize r)
 }
 
 /* One packet behind the others in the batch: its length, 0 when there is nothing to send now, or an
- * error. */
-static ngtcp2_ssize write_packet(quic_conn *c, batch *b, ngtcp2_path_storage *path, size_t most,
+ * error. Without `data` none of streams. */
+static ngtcp2_ssize write_packet(quic_conn *c, batch *b, ngtcp2_path_storage *path, bool data,
                                  uint64_t now)
 {
+    size_t most = ngtcp2_conn_get_max_tx_udp_payload_size(c->q); /* room for a probe of the path */
     ngtcp2_pkt_info info = {0};
     for (;;) {
-        quic_stream *s = next_ready(c);
+        quic_stream *s = data ? next_ready(c) : NULL;
         if (s != NULL && s->sent < s->written && ngtcp2_conn_get_max_data_left(c->q) == 0) {
             s = NULL; /* the connection's window is used up: all wait */
         }
@@ -152,6 +153,20 @@ static void pace(quic_conn *c, size_t bytes, uint64_t now)
     }
 }
 
+uint64_t quic_conn_flight(const ngtcp2_conn_info *info)
+{
+    bool known = info->min_rtt < TERN_SEC; /* not so before the first answer */
+    return QUIC_FLIGHT_LEAST + QUIC_FLIGHT_RATE * (known ? info->min_rtt : TERN_SEC);
+}
+
+/* Whether more of the streams may be on its way. */
+static bool flies(quic_conn *c)
+{
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(c->q, &info);
+    return info.bytes_in_flight < quic_conn_flight(&info);
+}
+
 /* Fills batches and sends them until there is nothing to send. False: over, or the socket is full.
  */
 static bool write_all(quic_conn *c)
@@ -160,11 +175,11 @@ static bool write_all(quic_conn *c)
     uint64_t now = tern_loop_now(c->base.loop);
     ngtcp2_path_storage path;
     size_t bytes = 0; /* written in this turn */
+    bool data = flies(c);
     for (int round = 0; round < ROUNDS;) {
-        size_t most = ngtcp2_conn_get_max_tx_udp_payload_size(c->q);
         ngtcp2_path_storage_zero(&path);
         size_t before = b.len;
-        ngtcp2_ssize r = write_packet(c, &b, &path, most, now);
+        ngtcp2_ssize r = write_packet(c, &b, &path, data, now);
         if (r < 0) {
             tern_error why;
             b.len = b.packet = 0;
@@ -184,7 +199,7 @@ static bool write_all(quic_conn *c)
         size_t n = (size_t)r;
         bytes += n;
         if (before > 0 && (!tern_endpoint_eq(&to, &b.to) || n > b.packet)) {
-            /* Longer than the others (a probe of the path), or for elsewhere: it goes by itself. */
+            /* Longer than the others, or for elsewhere: it begins a batch. */
             if (!send_batch(c, &b)) {
                 return false;
             }
@@ -194,8 +209,11 @@ static bool write_all(quic_conn *c)
         b.to = to;
         b.packet = before == 0 ? n : b.packet;
         b.len = before + n;
-        if (n < b.packet || b.len + most > QUIC_BATCH || b.len / b.packet >= PACKETS) {
+        /* A probe goes by itself: the system refuses it where it is longer than the link's. */
+        bool probe = n > ngtcp2_conn_get_path_max_tx_udp_payload_size(c->q);
+        if (probe || n < b.packet || b.len + b.packet > QUIC_BATCH || b.len / b.packet >= PACKETS) {
             round++;
+            data = flies(c);
             if (!send_batch(c, &b)) {
                 return false;
             }

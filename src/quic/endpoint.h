@@ -22,10 +22,12 @@ typedef struct quic_endpoint quic_endpoint;
 typedef struct quic_conn quic_conn;
 
 enum {
-    QUIC_CID = 8,           /* bytes of the connection ids that we choose */
-    QUIC_PACKET_MAX = 1452, /* of UDP payload: an Ethernet frame with IPv6 */
-    QUIC_BATCH = 64 << 10,  /* bytes of packets sent at once */
-    QUIC_RESETS_MAX = 16,   /* stateless resets a second */
+    QUIC_CID = 8,              /* bytes of the connection ids that we choose */
+    QUIC_PACKET_MAX = 1452,    /* of UDP payload: an Ethernet frame with IPv6 */
+    QUIC_PACKET_JUMBO = 8952,  /* ... and a jumbo frame, as private networks may have */
+    QUIC_PACKET_LOCAL = 16336, /* ... and a quarter of what loopback takes */
+    QUIC_BATCH = 65487,        /* bytes of packets sent at once: what a call takes with IPv6 */
+    QUIC_RESETS_MAX = 16,      /* stateless resets a second */
 };
 
 /* What a net's QUIC has in common: the certificate and the keys of tokens. */
@@ -34,7 +36,8 @@ typedef struct tern_quic {
     gnutls_certificate_credentials_t credentials; /* made for the first connection; NULL before */
     uint8_t reset_key[32], token_key[32];         /* from the identity: they survive a restart */
     tern_list endpoints;
-    uint8_t batch[QUIC_BATCH]; /* where packets are written, within one call */
+    /* where packets are written, within one call; a probe of the path may come behind a batch */
+    uint8_t batch[QUIC_BATCH + QUIC_PACKET_LOCAL];
 } tern_quic;
 
 struct quic_endpoint {

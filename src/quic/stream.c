@@ -15,7 +15,7 @@ static void free_chunks(quic_stream *s)
         s->first = c->next;
         tern_free(c);
     }
-    s->last = NULL;
+    s->last = s->unsent = NULL;
 }
 
 static void forget_unacked(quic_stream *s)
@@ -58,6 +58,10 @@ void quic_stream_acked(quic_stream *s, uint64_t to)
         if (s->first == NULL) {
             s->last = NULL;
         }
+        if (s->unsent == c) {
+            s->unsent = c->next;
+            s->unsent_at = s->acked;
+        }
         tern_free(c);
     }
     if (to == s->written && s->first != NULL) { /* all of it: the last chunk can go, too */
@@ -68,20 +72,23 @@ void quic_stream_acked(quic_stream *s, uint64_t to)
     tern_stream_signal_room(&s->base);
 }
 
-size_t quic_stream_next(const quic_stream *s, ngtcp2_vec *v, size_t cap)
+size_t quic_stream_next(quic_stream *s, ngtcp2_vec *v, size_t cap)
 {
-    uint64_t at = s->acked;
-    size_t n = 0;
-    for (quic_chunk *c = s->first; c != NULL && n < cap; at += c->len, c = c->next) {
-        if (at + c->len > s->sent) {
-            size_t skip = s->sent > at ? (size_t)(s->sent - at) : 0;
+    while (s->unsent != NULL && s->sent >= s->unsent_at + s->unsent->len &&
+           s->unsent->next != NULL) {
+        s->unsent_at += s->unsent->len;
+        s->unsent = s->unsent->next;
+    }
+    size_t n = 0, skip = (size_t)(s->sent - s->unsent_at);
+    for (quic_chunk *c = s->unsent; c != NULL && n < cap; c = c->next, skip = 0) {
+        if (c->len > skip) {
             v[n++] = (ngtcp2_vec){c->data + skip, c->len - skip};
         }
     }
     return n;
 }
 
-/* As much as the congestion window asks for, so that memory follows the road. */
+/* As much as the congestion window and the road ask for, so that memory follows them. */
 static size_t send_limit(const quic_conn *c)
 {
     ngtcp2_conn_info info;
@@ -89,7 +96,8 @@ static size_t send_limit(const quic_conn *c)
         return QUIC_SEND_LEAST;
     }
     ngtcp2_conn_get_conn_info(c->q, &info);
-    uint64_t limit = 2 * info.cwnd;
+    uint64_t limit = 2 * info.cwnd, flight = quic_conn_flight(&info);
+    limit = limit < flight ? limit : flight;
     return limit < QUIC_SEND_LEAST  ? QUIC_SEND_LEAST
            : limit > QUIC_SEND_MOST ? QUIC_SEND_MOST
                                     : (size_t)limit;
@@ -119,6 +127,10 @@ static bool append(quic_stream *s, const uint8_t *p, size_t n)
             c->len = 0;
             *(s->last != NULL ? &s->last->next : &s->first) = c;
             s->last = c;
+            if (s->unsent == NULL) {
+                s->unsent = c;
+                s->unsent_at = s->written;
+            }
         }
         size_t k = n < QUIC_CHUNK - c->len ? n : QUIC_CHUNK - c->len;
         memcpy(c->data + c->len, p, k);
