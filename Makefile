@@ -38,6 +38,11 @@ soak: ## 10,000 storms, every error at every system call, two minutes of real so
 	@tools/setup check
 	@tests/run soak $(FILTER)
 
+hostile: build ## attacks on a node over real sockets, judged by the clock: make hostile FILTER=opens
+	@cmake --preset debug -Wno-dev >/dev/null
+	@cmake --build build/debug --target attacker
+	@tests/hostile/run --judge --tern build/release/tern $(FILTER)
+
 fuzz: ## fuzzes every target with clang: make fuzz TIME=600 FILTER=yamux
 	@tools/fuzz $(TIME) $(FILTER)
 
@@ -55,4 +60,4 @@ install: build ## installs under DESTDIR + PREFIX (/usr/local)
 clean: ## removes every build
 	@rm -rf build
 
-.PHONY: build help run page check test soak bench fuzz format symbols install clean
+.PHONY: build help run page check test soak bench hostile fuzz format symbols install clean

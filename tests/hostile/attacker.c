@@ -1,13 +1,13 @@
 /* An attacker over real sockets, for tests/hostile/run: from an address of its own it opens
  * connections to a node and misuses them.
  *
- *     attacker ADDRESS_OF_ITS_OWN IP PORT ATTACK COUNT
+ *     attacker ADDRESS_OF_ITS_OWN IP PORT ATTACK COUNT [again]
  *
  *     silent    COUNT sockets that say nothing
  *     idle      COUNT secured yamux sessions, each with an identity of its own, that do nothing
  *     opens     one session: COUNT streams opened, none negotiated
  *     resets    one session: COUNT streams opened and reset at once
- *     pings     one session: COUNT pings, whose answers are not read
+ *     pings     one session: COUNT pings, whose answers are not read (with `again` they are)
  *     updates   one session: a stream and COUNT window updates for it
  *     writes    one session: a stream and COUNT KiB of garbage on it
  *     half      COUNT sockets that stop in the middle of the Noise handshake
@@ -15,8 +15,12 @@
  *     request   COUNT sockets that stop in the middle of an HTTP request
  *     web       COUNT sockets that ask over HTTP, and neither read the answer nor leave
  *
+ * With `again` whatever the node closes, or is done, is begun anew at once, for as long as the
+ * attacker runs.
+ *
  * Prints a JSON line when its part is done ("attacking"), and one when the node has closed all of
- * it ("gone"); ends with its standard input. */
+ * it ("gone"), with the time that the one which stayed longest had from connected to closed; ends
+ * with its standard input. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,24 +82,29 @@ typedef struct victim { /* one connection */
     tern_negotiation negotiation;
     tern_secure_op secure;
     tern_stream *s;
-    long sent; /* of the attack's acts */
-    bool ready, gone;
+    uint64_t connected;        /* loop time */
+    long sent;                 /* of the attack's acts */
+    bool ready, gone, refused; /* refused: the dial failed at once */
 } victim;
 
 struct attacker {
     tern_loop *loop;
     enum attack attack;
-    long count, made, ready, gone;
+    long count, made, ready, gone, again;
+    uint64_t longest; /* from connected to closed */
+    bool forever;     /* what is gone is begun again */
     tern_endpoint from, to;
     victim *victims;
     bool told, ended;
 };
 
 static void connect_next(attacker *a);
+static void connect_to(victim *v);
 
 static void say(attacker *a, const char *event)
 {
-    printf("{\"event\":\"%s\",\"ready\":%ld,\"gone\":%ld}\n", event, a->ready, a->gone);
+    printf("{\"event\":\"%s\",\"ready\":%ld,\"gone\":%ld,\"longest_ms\":%.1f}\n", event, a->ready,
+           a->gone, (double)a->longest / TERN_MS);
     fflush(stdout);
 }
 
@@ -107,7 +116,7 @@ static long wanted(const attacker *a)
 
 static void check(attacker *a)
 {
-    if (!a->told && a->ready + a->gone >= wanted(a)) {
+    if (!a->told && a->ready + a->gone + a->again >= wanted(a)) {
         a->told = true;
         say(a, "attacking");
     }
@@ -119,14 +128,24 @@ static void check(attacker *a)
 
 static void lost(victim *v)
 {
-    if (!v->gone) {
-        v->gone = true;
-        v->s = NULL;
-        v->a->ready -= v->ready;
-        v->a->gone++;
-        check(v->a);
-        connect_next(v->a);
+    attacker *a = v->a;
+    if (v->gone) {
+        return;
     }
+    uint64_t stayed = v->connected != 0 ? tern_loop_now(a->loop) - v->connected : 0;
+    a->longest = stayed > a->longest ? stayed : a->longest;
+    a->ready -= v->ready;
+    v->s = NULL;
+    v->gone = true;
+    if (a->forever && !v->refused) {
+        a->again++;
+        check(a);
+        connect_to(v);
+        return;
+    }
+    a->gone++;
+    check(a);
+    connect_next(a);
 }
 
 static void ready(victim *v)
@@ -183,6 +202,9 @@ static void act(victim *v)
     }
     if (!v->ready && (v->sent >= a->count || wanted(a) > 1)) {
         ready(v);
+        if (a->forever && wanted(a) == 1) {
+            tern_stream_reset(v->s, 0); /* lost and begun again */
+        }
     }
 }
 
@@ -197,7 +219,7 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
         }
         return 0;
     }
-    return v->a->attack == PINGS ? 0 : n;
+    return v->a->attack == PINGS && !v->a->forever ? 0 : n;
 }
 
 static void on_room(void *owner, tern_stream *s)
@@ -273,6 +295,7 @@ static void connected(tern_op *op, const tern_error *error)
         lost(v);
         return;
     }
+    v->connected = tern_loop_now(v->a->loop);
     if (only_words(v->a->attack)) {
         tern_span words = first_words(v->a->attack);
         v->s = v->dial.stream;
@@ -294,9 +317,24 @@ static void connected(tern_op *op, const tern_error *error)
     tern_negotiate(&v->negotiation);
 }
 
-static void connect_next(attacker *a)
+static void connect_to(victim *v)
 {
     tern_error error;
+    attacker *a = v->a;
+    v->ready = v->gone = false;
+    v->sent = 0;
+    v->connected = 0;
+    v->dial = (tern_tcp_dial_op){
+        .to = a->to, .from = a->from, .write_queue = 1 << 20, .stall = 600 * TERN_SEC};
+    tern_op_init(&v->dial.op, a->loop, TERN_NEVER, connected);
+    if (tern_tcp_stream_dial(&v->dial, &error) != 0) {
+        v->refused = true;
+        lost(v);
+    }
+}
+
+static void connect_next(attacker *a)
+{
     if (a->made >= wanted(a)) {
         return;
     }
@@ -307,12 +345,7 @@ static void connect_next(attacker *a)
     if (tern_key_generate(TERN_KEY_ED25519, &v->net.key) != 0) {
         exit(1);
     }
-    v->dial = (tern_tcp_dial_op){
-        .to = a->to, .from = a->from, .write_queue = 1 << 20, .stall = 600 * TERN_SEC};
-    tern_op_init(&v->dial.op, a->loop, TERN_NEVER, connected);
-    if (tern_tcp_stream_dial(&v->dial, &error) != 0) {
-        lost(v);
-    }
+    connect_to(v);
 }
 
 static void on_line(void *arg, char *line, size_t n)
@@ -327,12 +360,13 @@ static void on_line(void *arg, char *line, size_t n)
 int main(int argc, char **argv)
 {
     attacker a = {.attack = ATTACKS};
-    for (size_t i = 0; argc == 6 && i < ATTACKS; i++) {
+    a.forever = argc == 7 && strcmp(argv[6], "again") == 0;
+    for (size_t i = 0; argc == 6 + a.forever && i < ATTACKS; i++) {
         a.attack = strcmp(argv[4], names[i]) == 0 ? (enum attack)i : a.attack;
     }
-    if (argc != 6 || a.attack == ATTACKS || tern_endpoint_parse_ip(&a.from, argv[1]) != 0 ||
+    if (a.attack == ATTACKS || tern_endpoint_parse_ip(&a.from, argv[1]) != 0 ||
         tern_endpoint_parse_ip(&a.to, argv[2]) != 0) {
-        fprintf(stderr, "usage: attacker OWN_IP IP PORT ATTACK COUNT\n");
+        fprintf(stderr, "usage: attacker OWN_IP IP PORT ATTACK COUNT [again]\n");
         return 2;
     }
     a.to.port = (uint16_t)strtoul(argv[3], NULL, 10);
