@@ -31,6 +31,9 @@ typedef struct tern_conn_facts {
     bool limited;           /* through a relay that limits it */
     uint64_t rtt;           /* smoothed round trip in nanoseconds, 0 = not measured yet */
     uint64_t opened;        /* the loop's clock when it was secured */
+    bool resumed;           /* the peer proved its id earlier, and now that it is the same */
+    bool unproven;          /* 0-RTT: the peer has not answered yet, or not shown that it is no
+                               replay; it becomes false, or the connection fails */
 } tern_conn_facts;
 
 TERN_API const tern_conn_facts *tern_conn_get_facts(const tern_conn *conn);

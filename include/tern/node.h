@@ -111,6 +111,10 @@ typedef struct tern_options {
     uint32_t negotiation_timeout_ms; /* to agree on a stream's protocol: 10,000 */
     uint32_t identify_timeout_ms;    /* 5,000 */
     uint32_t stall_timeout_ms;       /* a connection whose output does not move is closed: 30,000 */
+    bool early_data; /* 0-RTT: a dial over QUIC to a peer that gave a ticket is done at once, before
+                        the peer answers (facts.unproven), and the first request of protocols that
+                        are safe to be played twice leaves with it. If nothing answers within three
+                        seconds the connection fails, and the next dial is an ordinary one */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -211,7 +215,8 @@ typedef void tern_protocol_handler(void *ctx, tern_node *node, tern_conn *conn, 
 typedef struct tern_protocol_options {
     uint8_t per_peer;  /* most incoming streams of one peer at once; 0 = its connections' limit */
     bool over_limited; /* may run over limited (relayed) connections */
-    bool replay_safe;  /* its first request may be replayed harmlessly (0-RTT) */
+    bool replay_safe;  /* its first request may be replayed harmlessly (0-RTT), here and at peers
+                          that we open it to */
 } tern_protocol_options;
 
 /* Serves a protocol. options may be NULL. TERN_E_STATE if the id is served already, TERN_E_LIMIT.

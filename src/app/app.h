@@ -39,7 +39,7 @@ typedef struct app_options {
         max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water;
     int verbose;
     bool json, help, page, metrics, metrics_public, perf;
-    bool per_ip_given, tcp_fast_open;
+    bool per_ip_given, tcp_fast_open, early_data;
     uint8_t psk_key[TERN_PSK]; /* what the file of --psk holds; wiped by app_options_free */
     char *config_text;         /* what the strings of a config file point into */
     int line;                  /* of the config file, while it is read */
@@ -79,9 +79,11 @@ int app_output_error(void);
 json_t *app_text(const char *s);
 json_t *app_strings(const char *const *v, size_t n);
 void app_add_peer(json_t *o, const char *field, const tern_peer_id *id);
-/* Adds peer, addr, transport, security, muxer, limited. */
+/* Adds peer, addr, direction, transport, security, muxer, limited, resumed, unproven. */
 void app_add_facts(json_t *o, const tern_conn_facts *facts);
 void app_peer_text(const tern_conn_facts *facts, char out[TERN_PEER_ID_TEXT]);
+/* A line for people: with whom a command is connected, and over what. */
+void app_say_connected(const tern_conn_facts *facts);
 
 /* identity.c: reads a key file (libp2p's protobuf or PEM). APP_OK or APP_FAILED after a line. */
 int app_read_key(const char *path, tern_key **ret);

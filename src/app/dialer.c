@@ -18,6 +18,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->tls_ca = o->tls_ca;
     ret->psk = o->psk != NULL ? o->psk_key : NULL;
     ret->tcp_fast_open = o->tcp_fast_open;
+    ret->early_data = o->early_data;
     ret->key = key;
     ret->data = app_data(o);
     ret->events = events;

@@ -97,6 +97,8 @@ static const option options[] = {
     {"--muxer", STRING, FIELD(muxer), "yamux|mplex", "run " DIALS, "offers only this muxer"},
     {"--tcp-fast-open", FLAG, FIELD(tcp_fast_open), NULL, "run " DIALS,
      "the second connection to an address takes a round trip less (RFC 7413)"},
+    {"--early-data", FLAG, FIELD(early_data), NULL, "run " DIALS,
+     "over QUIC a peer that was met in the last day is asked in the first packet (0-RTT)"},
     {"--tls-cert", STRING, FIELD(tls_cert), "FILE", "run",
      "the certificate chain for Secure WebSocket and HTTPS, PEM; read again when it changes"},
     {"--tls-key", STRING, FIELD(tls_key), "FILE", "run", "its private key, PEM"},

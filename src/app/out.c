@@ -202,6 +202,19 @@ void app_add_facts(json_t *o, const tern_conn_facts *facts)
     json_object_set_new(o, "security", json_string(facts->security));
     json_object_set_new(o, "muxer", json_string(facts->muxer));
     json_object_set_new(o, "limited", json_boolean(facts->limited));
+    json_object_set_new(o, "resumed", json_boolean(facts->resumed));
+    json_object_set_new(o, "unproven", json_boolean(facts->unproven));
+}
+
+void app_say_connected(const tern_conn_facts *facts)
+{
+    char peer[TERN_PEER_ID_TEXT];
+    app_peer_text(facts, peer);
+    app_say("connected to %s over %s, %s, %s%s", peer, facts->transport, facts->security,
+            facts->muxer,
+            facts->unproven  ? ": asked in advance (0-RTT)"
+            : facts->resumed ? ", resumed"
+                             : "");
 }
 
 void app_peer_text(const tern_conn_facts *facts, char out[TERN_PEER_ID_TEXT])

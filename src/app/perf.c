@@ -195,10 +195,8 @@ static void on_conn(app_dial *d)
 {
     perf_command *p = (perf_command *)d;
     const tern_conn_facts *f = tern_conn_get_facts(d->conn);
-    char peer[TERN_PEER_ID_TEXT];
     if (!d->o->json) {
-        app_peer_text(f, peer);
-        app_say("connected to %s over %s, %s, %s", peer, f->transport, f->security, f->muxer);
+        app_say_connected(f);
     }
     start_direction(p, true);
 }

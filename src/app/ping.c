@@ -79,10 +79,8 @@ static void ping_next(void *arg)
 static void on_conn(app_dial *d)
 {
     const tern_conn_facts *f = tern_conn_get_facts(d->conn);
-    char peer[TERN_PEER_ID_TEXT];
     if (!d->o->json) {
-        app_peer_text(f, peer);
-        app_say("connected to %s over %s, %s, %s", peer, f->transport, f->security, f->muxer);
+        app_say_connected(f);
     }
     ping_next(d);
 }

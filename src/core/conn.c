@@ -136,6 +136,14 @@ void tern_conn_take(tern_conn *c, const tern_conn_events *events, void *owner)
     wake(c);
 }
 
+void tern_conn_prove(tern_conn *c)
+{
+    c->facts.unproven = false;
+    if (c->events != NULL && c->events->on_proven != NULL && !c->finished) {
+        c->events->on_proven(c->owner, c);
+    }
+}
+
 tern_stream *tern_conn_open(tern_conn *c, tern_error *reterr)
 {
     if (c->closing || c->finished) {
@@ -143,6 +151,13 @@ tern_stream *tern_conn_open(tern_conn *c, tern_error *reterr)
         return NULL;
     }
     return c->ops->open(c, reterr);
+}
+
+void tern_conn_hurry(tern_conn *c, tern_stream *s)
+{
+    if (c->facts.unproven && c->ops->hurry != NULL) {
+        c->ops->hurry(c, s);
+    }
 }
 
 void tern_conn_close(tern_conn *c, uint64_t code, const char *text)

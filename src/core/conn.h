@@ -12,6 +12,8 @@
 typedef struct tern_conn_events {
     /* The peer opened a stream: take it, reset it or drop it. */
     void (*on_stream)(void *owner, tern_conn *c, tern_stream *s);
+    /* A connection that began with facts.unproven is proven now. May be NULL. */
+    void (*on_proven)(void *owner, tern_conn *c);
     /* Once, last, after every stream's on_closed; c is gone when it returns. code 0: we closed it,
      * or the peer did in good order. */
     void (*on_closed)(void *owner, tern_conn *c, const tern_error *why);
@@ -22,6 +24,9 @@ typedef struct tern_conn_ops {
     /* A new stream at once (nothing needs to be sent yet); NULL with *reterr: TERN_E_LIMIT (the
      * peer's or our limit of streams), TERN_E_CONN_CLOSED, TERN_E_NOMEM. */
     tern_stream *(*open)(tern_conn *c, tern_error *reterr);
+    /* What is written to this stream, opened just now, may reach the peer twice: on a connection
+     * that is unproven it may leave at once, as 0-RTT data. May be NULL. */
+    void (*hurry)(tern_conn *c, tern_stream *s);
     /* Closes: code 0 = in good order, after what is queued (bounded in time); other codes at once.
      * Every stream finishes with TERN_E_CONN_CLOSED, then tern_conn_finish. Once. */
     void (*close)(tern_conn *c, uint64_t code, const char *text);
@@ -53,6 +58,8 @@ void tern_conn_init(tern_conn *c, const tern_conn_ops *ops, tern_loop *loop,
 /* An incoming stream, told to the owner at once (call from the loop only) or kept for the one to
  * come. Short of memory it is reset and TERN_E_NOMEM returned. */
 int tern_conn_accept(tern_conn *c, tern_stream *s);
+/* It is proven (call from the loop only): facts.unproven goes, the owner is told. */
+void tern_conn_prove(tern_conn *c);
 /* The terminal event, told when no stream is alive any more. Once. */
 void tern_conn_finish(tern_conn *c, const tern_error *why);
 /* Stream accounting: the implementer says when a stream of c begins and, in its destroy op, ends.
@@ -63,6 +70,8 @@ void tern_conn_stream_gone(tern_conn *c);
 /* For owners. */
 void tern_conn_take(tern_conn *c, const tern_conn_events *events, void *owner);
 tern_stream *tern_conn_open(tern_conn *c, tern_error *reterr);
+/* What is written first to a stream opened just now may reach the peer twice without harm. */
+void tern_conn_hurry(tern_conn *c, tern_stream *s);
 void tern_conn_close(tern_conn *c, uint64_t code, const char *text);
 /* Cuts a connection off, also one that is closing in good order already. */
 void tern_conn_abort(tern_conn *c, uint64_t code, const char *text);

@@ -110,6 +110,12 @@
     X(quic_versions, "QUIC packets of another version")                                            \
     X(quic_retries, "QUIC clients asked to prove their address")                                   \
     X(quic_violations, "QUIC connections whose peer broke the rules")                              \
+    X(quic_resumed, "QUIC connections resumed with a ticket, of either side")                      \
+    X(quic_tickets_given, "QUIC tickets given to clients")                                         \
+    X(quic_tickets_refused, "QUIC tickets refused: unknown, used, expired, or not for us")         \
+    X(quic_early, "QUIC connections with 0-RTT data, of either side")                              \
+    X(quic_early_refused, "QUIC connections whose 0-RTT data was refused and sent again")          \
+    X(quic_held, "Streams that waited for the end of the handshake: no 0-RTT for their protocol")  \
     X(http_malformed, "HTTP requests that do not parse")                                           \
     X(http_too_large, "HTTP requests with a head beyond its limit")                                \
     X(http_timeout, "HTTP requests not finished in time")                                          \

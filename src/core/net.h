@@ -69,12 +69,13 @@ typedef struct tern_net_ops {
     int (*handle)(tern_net *net, const tern_protocol *protocol);
     void (*unhandle)(tern_net *net, const char *id);
     /* Opens a stream on a conn and negotiates one of the ids (NULL-terminated, best first; the
-     * strings stay valid until done). With a single id the caller may write at once (optimistic);
-     * until done only write, room, end and reset are his. NULL with *reterr as tern_conn_open.
-     * `done` comes exactly once, from the loop: with code 0 and the id agreed on (take the stream
-     * inside it), or with the error, also after the caller's own reset; the stream is gone when it
-     * returns. */
-    tern_stream *(*open)(tern_net *net, tern_conn *conn, const char *const *ids,
+     * strings stay valid until done). replay_safe: what is asked first changes nothing there and
+     * may be heard twice, so it may travel as 0-RTT data. With a single id the caller may write at
+     * once (optimistic); until done only write, room, end and reset are his. NULL with *reterr as
+     * tern_conn_open. `done` comes exactly once, from the loop: with code 0 and the id agreed on
+     * (take the stream inside it), or with the error, also after the caller's own reset; the stream
+     * is gone when it returns. */
+    tern_stream *(*open)(tern_net *net, tern_conn *conn, const char *const *ids, bool replay_safe,
                          void (*done)(void *owner, tern_stream *s, const char *id,
                                       const tern_error *error),
                          void *owner, tern_error *reterr);
@@ -138,9 +139,11 @@ struct tern_net {
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
     struct tern_udp_ports *udp_ports; /* the shared UDP ports: loop/udp_port */
     struct tern_webrtc *webrtc;       /* made and freed by webrtc/ */
-    struct tern_web *web;   /* certificate and authorities for the web: transport/web_tls; the host
-                               frees it */
-    bool fast_open;         /* TCP Fast Open: the first flight of a dial may travel with the SYN */
+    struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
+                             frees it */
+    bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */
+    bool early_data; /* a dial that resumes is given before the peer answers, and what is safe to be
+                        played twice travels with its first flight */
     struct tern_quic *quic; /* made and freed by quic/ */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes), the host's; NULL = none */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;

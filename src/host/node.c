@@ -224,6 +224,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     tern_net *net = tern_node_net(node);
     net->psk = node->options.psk;
     net->fast_open = node->options.tcp_fast_open;
+    net->early_data = node->options.early_data;
     code = tern_noise_identity_new(net->loop, key, &net->noise);
     if (code != 0) {
         return tern_fail(reterr, code, "host", "the identity key cannot sign: %s",

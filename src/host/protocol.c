@@ -90,7 +90,8 @@ tern_stream *tern_node_open(tern_node *node, tern_conn *conn, const char *id, te
         tern_fail(reterr, TERN_E_NOMEM, "host", "out of memory");
     } else {
         *o = (node_open){.ids = {copy, NULL}, .id = copy, .done = done, .owner = owner};
-        s = tern_swarm_open(tern_node_net(node), conn, o->ids, opened, o, reterr);
+        s = tern_swarm_open(tern_node_net(node), conn, o->ids,
+                            tern_swarm_replay_safe(node->swarm, id), opened, o, reterr);
     }
     if (s == NULL) {
         tern_free(copy);

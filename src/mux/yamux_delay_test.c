@@ -67,7 +67,7 @@ static void on_conn_closed(void *owner, tern_conn *c, const tern_error *why)
     ((node *)owner)->conn = NULL;
 }
 
-static const tern_conn_events conn_events = {on_stream, on_conn_closed};
+static const tern_conn_events conn_events = {.on_stream = on_stream, .on_closed = on_conn_closed};
 
 static void node_conn(node *n, tern_stream *lower, bool client)
 {

@@ -64,7 +64,7 @@ static void on_conn_closed(void *owner, tern_conn *c, const tern_error *why)
     r->why = *why;
 }
 
-static const tern_conn_events conn_events = {on_stream, on_conn_closed};
+static const tern_conn_events conn_events = {.on_stream = on_stream, .on_closed = on_conn_closed};
 
 /* --- the peer --- */
 

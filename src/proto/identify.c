@@ -287,7 +287,7 @@ void tern_identify_ask(tern_identify *id, tern_conn *conn)
         return;
     }
     tern_list_push(&id->readers, &r->link);
-    if (id->net->ops->open(id->net, conn, ids, asked, r, NULL) == NULL) {
+    if (id->net->ops->open(id->net, conn, ids, true, asked, r, NULL) == NULL) {
         free_reader(r);
     }
 }
@@ -328,7 +328,7 @@ static void push_to(tern_identify *id, tern_conn *conn)
     }
     p->id = id;
     tern_list_push(&id->pushes, &p->link);
-    tern_stream *s = id->net->ops->open(id->net, conn, ids, push_done, p, NULL);
+    tern_stream *s = id->net->ops->open(id->net, conn, ids, false, push_done, p, NULL);
     if (s == NULL) {
         tern_list_remove(&p->link);
         tern_free(p);

@@ -146,7 +146,8 @@ static void on_stream(void *ctx, tern_conn *conn, tern_stream *s, const char *id
 int tern_perf_serve(tern_net *net)
 {
     static const char id[] = TERN_PERF_ID;
-    tern_protocol protocol = {.id = id, .on_stream = on_stream, .ctx = net};
+    /* What is uploaded is dropped: asked twice, it is served twice, and that is all. */
+    tern_protocol protocol = {.id = id, .on_stream = on_stream, .ctx = net, .replay_safe = true};
     return net->ops->handle(net, &protocol);
 }
 
@@ -297,7 +298,7 @@ int tern_perf_ask(tern_net *net, tern_conn *conn, uint64_t upload, uint64_t down
                    .done = done,
                    .owner = owner};
     tern_put64(r->f.head, download);
-    r->f.s = net->ops->open(net, conn, ids, opened, r, reterr);
+    r->f.s = net->ops->open(net, conn, ids, upload == 0, opened, r, reterr);
     if (r->f.s == NULL) {
         tern_free(r);
         return reterr->code;

@@ -195,7 +195,7 @@ static void opened(void *owner, tern_stream *s, const char *id, const tern_error
 static int open_stream(tern_pinger *p)
 {
     tern_error error;
-    p->s = p->net->ops->open(p->net, p->conn, ids, opened, p, &error);
+    p->s = p->net->ops->open(p->net, p->conn, ids, true, opened, p, &error);
     if (p->s == NULL) {
         return error.code;
     }

@@ -9,13 +9,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "quic/quic.h"
+#include "quic/resume.h"
 #include "quic/tls.h"
 
-#define IDLE_TIME   (30 * TERN_SEC)
-#define KEEP_ALIVE  (10 * TERN_SEC) /* rust gives up after ten; the lesser of both times counts */
-#define FLUSH_TIME  (2 * TERN_SEC)  /* of a close in good order, for what is on its way */
-#define WINDOW      (512 << 10)     /* of a stream at first */
-#define CONN_WINDOW (768 << 10)
+#define IDLE_TIME       (30 * TERN_SEC)
+#define KEEP_ALIVE      (10 * TERN_SEC) /* rust gives up after ten; the lesser of both times counts */
+#define QUIC_EARLY_TIME (3 * TERN_SEC) /* for the answer to a dial that was believed in advance */
+#define FLUSH_TIME      (2 * TERN_SEC) /* of a close in good order, for what is on its way */
+#define WINDOW          (512 << 10)    /* of a stream at first */
+#define CONN_WINDOW     (768 << 10)
 enum { UNI_STREAMS = 3, CIDS = 4 };
 
 static tern_multiaddr *address_of(const tern_endpoint *e)
@@ -33,16 +35,14 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
     return ((quic_conn *)ref->user_data)->q;
 }
 
-/* GnuTLS asks once the peer has shown its certificate. */
-static int verify(gnutls_session_t session)
+int quic_conn_judge(quic_conn *c)
 {
-    ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
-    quic_conn *c = ref->user_data;
     tern_error why;
     tern_peer_id peer;
-    int e = quic_tls_peer(c->net, session, &c->key, &why);
+    tern_key *key = NULL;
+    int e = quic_tls_peer(c->net, c->tls, &c->endpoint->quic->known, &key, &why);
     if (e == 0 && c->expected.len > 0) {
-        tern_key_peer_id(c->key, &peer);
+        tern_key_peer_id(key, &peer);
         if (!tern_peer_id_equal(&peer, &c->expected)) {
             c->net->counters.tls_wrong_peer++;
             e = tern_fail(&why, TERN_E_PEER_ID, "quic", "another peer than expected answers");
@@ -51,7 +51,19 @@ static int verify(gnutls_session_t session)
     if (e != 0 && c->failure == NULL) {
         c->failure = tern_memdup(&why, sizeof why);
     }
+    if (e == 0 && c->key == NULL && !c->given) {
+        c->key = key;
+    } else {
+        tern_key_unref(key);
+    }
     return e;
+}
+
+/* GnuTLS asks once the peer has shown its certificate. */
+static int verify(gnutls_session_t session)
+{
+    ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
+    return quic_conn_judge(ref->user_data);
 }
 
 /* Which lengths of packets are tried on the path: downwards until one arrives, and where it is the
@@ -151,6 +163,7 @@ static void free_conn(quic_conn *c)
     tern_timer_stop(&c->linger);
     tern_list_remove(&c->link);
     tern_list_remove(&c->waiting);
+    quic_early_over(c);
     tern_key_unref(c->key);
     tern_free(c->failure);
     tern_conn_facts_clear(&c->base.facts);
@@ -162,12 +175,12 @@ static void free_conn(quic_conn *c)
     }
 }
 
-static int make_tls(quic_conn *c, bool server)
+static int make_tls(quic_conn *c, bool server, bool early)
 {
     tern_quic *quic = c->endpoint->quic;
     int e = quic->credentials == NULL ? quic_tls_credentials(quic->net, &quic->credentials) : 0;
     if (e == 0) {
-        e = quic_tls_session(quic->credentials, server, &c->ref, verify, &c->tls);
+        e = quic_tls_session(quic->credentials, server, early, &c->ref, verify, &c->tls);
     }
     if (e == 0) {
         ngtcp2_conn_set_tls_native_handle(c->q, c->tls);
@@ -217,7 +230,7 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     ngtcp2_path path = {local.view, remote.view, NULL};
     if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &callbacks, &settings,
                                &params, NULL, c) != 0 ||
-        make_tls(c, true) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
+        make_tls(c, true, true) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
         quic_endpoint_add_cid(e, &hd->dcid, c) != 0 ||
         tern_crowds_join(&e->net->pending, from, &c->place) != 0) {
         quic_endpoint_remove_cid(e, &scid);
@@ -236,10 +249,20 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     ngtcp2_callbacks callbacks;
     quic_address local, remote;
     ngtcp2_cid scid = {.datalen = QUIC_CID}, dcid = {.datalen = 16};
+    quic_kept kept;
     if (c == NULL) {
         return NULL;
     }
+    quic_kept_take(e->quic, &op->expected, to, &kept);
+    bool early = kept.params_n > 0 && e->net->early_data;
     fill_settings(c, &settings, &params);
+    settings.token = kept.token_n > 0 ? kept.token : NULL;
+    settings.tokenlen = kept.token_n;
+    settings.token_type =
+        kept.token_n > 0 ? NGTCP2_TOKEN_TYPE_NEW_TOKEN : NGTCP2_TOKEN_TYPE_UNKNOWN;
+    if (early && settings.handshake_timeout > QUIC_EARLY_TIME) {
+        settings.handshake_timeout = QUIC_EARLY_TIME;
+    }
     tern_loop_random(e->net->loop, scid.data, scid.datalen);
     tern_loop_random(e->net->loop, dcid.data, dcid.datalen);
     quic_conn_callbacks(&callbacks, false);
@@ -248,32 +271,35 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     ngtcp2_path path = {local.view, remote.view, NULL};
     if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks,
                                &settings, &params, NULL, c) != 0 ||
-        make_tls(c, false) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0) {
+        make_tls(c, false, early) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0) {
+        quic_kept_clear(&kept);
         free_conn(c);
         return NULL;
     }
     c->dial = op;
     c->expected = op->expected;
+    quic_resume_offer(c, &kept);
+    if (c->resumption.early) {
+        c->key = kept.key;
+        kept.key = NULL;
+    }
+    quic_kept_clear(&kept);
     quic_conn_want_turn(c);
     return c;
 }
 
 /* ---- the handshake's end ---- */
 
-void quic_conn_ready(quic_conn *c)
+void quic_conn_give(quic_conn *c)
 {
     tern_dial_op *op = c->dial;
-    tern_crowds_leave(&c->net->pending, &c->place);
-    if (c->given || c->over || c->key == NULL) {
-        return;
-    }
     c->given = 1;
+    c->base.facts.unproven = !c->complete;
     c->base.facts.key = c->key;
     c->key = NULL;
     tern_key_peer_id(c->base.facts.key, &c->base.facts.peer);
     c->base.facts.opened = tern_loop_now(c->base.loop);
     c->base.facts.id = ++c->net->conn_ids;
-    c->net->counters.upgrades++;
     if (op != NULL) {
         c->dial = NULL;
         op->state = NULL;
@@ -284,6 +310,23 @@ void quic_conn_ready(quic_conn *c)
         l->events->on_conn(l->owner, l, &c->base);
     } else {
         tern_conn_drop(&c->base, 0, "nobody listens any more");
+    }
+}
+
+void quic_conn_ready(quic_conn *c)
+{
+    tern_crowds_leave(&c->net->pending, &c->place);
+    quic_early_over(c);
+    c->complete = 1;
+    c->net->counters.upgrades++;
+    if (!c->given) {
+        quic_conn_give(c);
+        return;
+    }
+    quic_conn_open_waiting(c);
+    tern_conn_prove(&c->base);
+    if (c->closing) {
+        tern_timer_start(c->base.loop, &c->linger, tern_loop_now(c->base.loop), on_linger);
     }
 }
 
@@ -324,6 +367,9 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
         return;
     }
     c->over = 1;
+    if (c->given && !c->complete && !c->base.facts.inbound) { /* no tickets: the next dial races */
+        quic_kept_forget(c->endpoint->quic, &c->base.facts.peer);
+    }
     tern_crowds_leave(&c->net->pending, &c->place);
     tern_timer_stop(&c->timer);
     tern_timer_stop(&c->linger);
@@ -377,15 +423,19 @@ static tern_stream *conn_open(tern_conn *base, tern_error *reterr)
         return NULL;
     }
     int64_t id;
-    int r = ngtcp2_conn_open_bidi_stream(c->q, &id, s);
-    if (r == 0) {
-        s->id = id;
-        s->base.id = (uint64_t)id;
-    } else {
-        tern_list_push(&c->unopened, &s->ready);
-        c->unopened_count++;
+    tern_list_push(&c->unopened, &s->ready);
+    c->unopened_count++;
+    /* Before the handshake is done only what is safe to be played twice is opened. On the server
+     * all is: what it says only the peer can read. */
+    if ((c->complete || base->facts.inbound) && ngtcp2_conn_open_bidi_stream(c->q, &id, s) == 0) {
+        quic_stream_opened(s, id);
     }
     return &s->base;
+}
+
+static void conn_hurry(tern_conn *base, tern_stream *s)
+{
+    quic_early_open((quic_conn *)base, (quic_stream *)s);
 }
 
 /* In good order: when nothing is on its way any more, or FLUSH_TIME has passed. */
@@ -399,8 +449,9 @@ static void conn_close(tern_conn *base, uint64_t code, const char *text)
     c->close_code = code;
     c->close_text = text;
     uint64_t now = tern_loop_now(base->loop);
-    tern_timer_start(base->loop, &c->linger, code == 0 && c->unacked > 0 ? now + FLUSH_TIME : now,
-                     on_linger);
+    /* Before the handshake is done no code of ours would reach the peer. */
+    bool later = !c->complete || (code == 0 && c->unacked > 0);
+    tern_timer_start(base->loop, &c->linger, later ? now + FLUSH_TIME : now, on_linger);
 }
 
 static void conn_destroy(tern_conn *base)
@@ -417,6 +468,7 @@ static size_t conn_held(const tern_conn *base)
 const tern_conn_ops quic_conn_ops = {
     .name = "quic",
     .open = conn_open,
+    .hurry = conn_hurry,
     .close = conn_close,
     .destroy = conn_destroy,
     .held = conn_held,

@@ -2,6 +2,7 @@
  *
  *   conn.c      birth, the handshake's end, the end     conn_read.c   what ngtcp2 tells
  *   conn_write.c  packets out, timers                   stream.c      streams
+ *   resume.c    tickets     early.c   0-RTT data        wiring.c      GnuTLS to ngtcp2
  *
  * ngtcp2 may not be called from inside most of what it tells us. So whatever an owner does in an
  * event only changes our own state, and the connection's turn, a deferred call, does the rest:
@@ -15,6 +16,8 @@
 
 enum {
     QUIC_STREAMS_IN = 256,
+    QUIC_ASK_FRESH = 2,          /* tickets that a client asks for after a full handshake, */
+    QUIC_ASK_AGAIN = 1,          /* ... and after a resumed one */
     QUIC_UNOPENED_MAX = 1024,    /* streams of ours that wait for the peer's permission */
     QUIC_CHUNK = 32 << 10,       /* of what a stream sends */
     QUIC_SEND_LEAST = 256 << 10, /* so much of a stream may wait to be sent or acknowledged ... */
@@ -51,6 +54,20 @@ typedef struct quic_stream {
     unsigned gone : 1;    /* the base is done with it */
 } quic_stream;
 
+/* What resumption has to do with a connection: resume.h. */
+typedef struct quic_resumption {
+    quic_ticket *offered;    /* server: while GnuTLS reads the ClientHello */
+    uint64_t proven;         /* server: when the peer showed its certificate */
+    uint32_t key;            /* server: of the tickets that GnuTLS takes and makes; 0: none */
+    uint8_t fresh, again;    /* server: tickets that the client asked for; client: `fresh` is how
+                                many it still takes */
+    unsigned takes_part : 1; /* the peer knows ticket_request */
+    unsigned tried : 1;      /* client: a ticket is offered */
+    unsigned resumed : 1;
+    unsigned early : 1; /* client: 0-RTT data may be sent; server: it was accepted; until the end of
+                           the handshake */
+} quic_resumption;
+
 struct quic_conn {
     tern_conn base;
     tern_list link;    /* in endpoint->conns */
@@ -69,22 +86,28 @@ struct quic_conn {
     tern_timer timer, linger;
     tern_list streams, ready, unopened, acts;
     tern_crowd_member place; /* in net->pending, until the handshake is done */
+    quic_resumption resumption;
     uint32_t unopened_count;
     uint64_t unread;  /* delivered, not consumed */
     size_t unacked;   /* bytes of streams that the peer has not acknowledged */
     uint64_t unpaced; /* bytes written so far */
     uint64_t close_code;
     const char *close_text;
-    unsigned given : 1;   /* the owner has it */
-    unsigned closing : 1; /* close was called: ends when nothing is unacked, or at once */
-    unsigned over : 1;    /* finished or to be freed */
+    unsigned given : 1;    /* the owner has it */
+    unsigned complete : 1; /* the handshake is done */
+    unsigned closing : 1;  /* close was called: ends when nothing is unacked, or at once */
+    unsigned over : 1;     /* finished or to be freed */
 };
 
 /* ---- conn.c ---- */
 quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
                             const ngtcp2_cid *original);
 quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to);
-/* The handshake is done and the peer is known: gives the conn to who waits for it. */
+/* Judges the peer by its certificate and takes its key; the reason is left in c->failure. */
+int quic_conn_judge(quic_conn *c);
+/* The peer is known, c->key is its: gives the conn to who waits for it. */
+void quic_conn_give(quic_conn *c);
+/* The handshake is done: the conn is given, or was given early and is proven now. */
 void quic_conn_ready(quic_conn *c);
 /* It is over: every stream closes, then the conn, or the dial fails. */
 void quic_conn_fail(quic_conn *c, const tern_error *why);
@@ -99,6 +122,8 @@ extern const tern_conn_ops quic_conn_ops;
 /* ---- conn_read.c ---- */
 void quic_conn_read(quic_conn *c, tern_datagram *d);
 void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server);
+/* Opens what waits, as far as the peer permits. */
+void quic_conn_open_waiting(quic_conn *c);
 
 /* ---- conn_write.c ---- */
 void quic_conn_turn(tern_deferred *d);
@@ -118,6 +143,10 @@ void quic_conn_say_goodbye(quic_conn *c, bool app, uint64_t code, int liberr);
 /* The socket has room again; `waiting` is the link of the conn. */
 void quic_conn_go_on(tern_list *waiting);
 
+/* ---- early.c ---- */
+/* Opens a stream that waits at once, as 0-RTT data: false when it must wait. */
+bool quic_early_open(quic_conn *c, quic_stream *s);
+
 /* ---- stream.c ---- */
 extern const tern_stream_ops quic_stream_ops;
 /* A stream of the peer's (id) or of ours (-1, opened when the peer permits). NULL without memory.
@@ -125,6 +154,8 @@ extern const tern_stream_ops quic_stream_ops;
 quic_stream *quic_stream_new(quic_conn *c, int64_t id);
 /* ngtcp2 will not touch it any more. */
 void quic_stream_over(quic_stream *s);
+/* It has its id now. */
+void quic_stream_opened(quic_stream *s, int64_t id);
 /* So many bytes from the front were acknowledged. */
 void quic_stream_acked(quic_stream *s, uint64_t to);
 /* Up to `cap` spans of what is to be sent next; how many. */

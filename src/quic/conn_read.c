@@ -1,7 +1,7 @@
 /* What arrives on a QUIC connection: datagrams go into ngtcp2, which tells us what they mean. See
  * conn.h for what may be done meanwhile. */
 #include "base/error.h"
-#include "quic/conn.h"
+#include "quic/resume.h"
 
 /* ---- streams ---- */
 
@@ -146,26 +146,24 @@ static int on_stream_credit(ngtcp2_conn *q, int64_t id, uint64_t max, void *user
     return 0;
 }
 
+void quic_conn_open_waiting(quic_conn *c)
+{
+    while (c->complete && !tern_list_empty(&c->unopened)) {
+        quic_stream *s = TERN_CONTAINER(c->unopened.next, quic_stream, ready);
+        int64_t id;
+        if (ngtcp2_conn_open_bidi_stream(c->q, &id, s) != 0) {
+            break;
+        }
+        quic_stream_opened(s, id);
+    }
+}
+
 /* The peer permits more streams of ours: those that wait are opened, in order. */
 static int on_stream_places(ngtcp2_conn *q, uint64_t max, void *user_data)
 {
-    quic_conn *c = quic_conn_of(user_data);
+    (void)q;
     (void)max;
-    while (!tern_list_empty(&c->unopened)) {
-        quic_stream *s = TERN_CONTAINER(c->unopened.next, quic_stream, ready);
-        int64_t id;
-        if (ngtcp2_conn_open_bidi_stream(q, &id, s) != 0) {
-            break;
-        }
-        tern_list_remove(&s->ready);
-        c->unopened_count--;
-        s->id = id;
-        s->base.id = (uint64_t)id;
-        if (quic_stream_wants(s)) {
-            tern_list_push(&c->ready, &s->ready);
-        }
-        quic_conn_want_turn(c);
-    }
+    quic_conn_open_waiting(quic_conn_of(user_data));
     return 0;
 }
 
@@ -173,8 +171,23 @@ static int on_stream_places(ngtcp2_conn *q, uint64_t max, void *user_data)
 
 static int on_handshake(ngtcp2_conn *q, void *user_data)
 {
+    quic_conn *c = quic_conn_of(user_data);
     (void)q;
-    quic_conn_ready(user_data);
+    if (quic_resume_done(c) != 0) {
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    quic_conn_ready(c);
+    return 0;
+}
+
+/* The server's, for our next dial of its address. */
+static int on_token(ngtcp2_conn *q, const uint8_t *token, size_t n, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    (void)q;
+    if (c->given) {
+        quic_kept_token(c->endpoint->quic, &c->base.facts.peer, &c->remote, (tern_span){token, n});
+    }
     return 0;
 }
 
@@ -218,6 +231,7 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server)
         .acked_stream_data_offset = on_acked,
         .stream_open = on_stream_open,
         .stream_close = on_stream_close,
+        .recv_new_token = server ? NULL : on_token,
         .recv_retry = server ? NULL : ngtcp2_crypto_recv_retry_cb,
         .extend_max_local_streams_bidi = on_stream_places,
         .rand = on_rand,
@@ -274,6 +288,17 @@ static void broken(quic_conn *c, int r)
     quic_conn_fail(c, &why);
 }
 
+/* The first 0-RTT data of a client that was recognised: its conn need not wait for the end of the
+ * handshake. */
+static void give_early(quic_conn *c)
+{
+    if (quic_conn_judge(c) != 0) {
+        broken(c, NGTCP2_ERR_CALLBACK_FAILURE);
+    } else {
+        quic_conn_give(c);
+    }
+}
+
 void quic_conn_read(quic_conn *c, tern_datagram *d)
 {
     quic_address local, remote;
@@ -295,6 +320,9 @@ void quic_conn_read(quic_conn *c, tern_datagram *d)
     } else if (r != 0) {
         broken(c, r);
     } else {
+        if (c->resumption.early && !c->given && c->base.stream_count > 0) {
+            give_early(c);
+        }
         quic_conn_want_turn(c);
         tern_net_grew(c->net);
     }

@@ -272,7 +272,7 @@ void quic_conn_turn(tern_deferred *d)
     ngtcp2_conn_get_conn_info(c->q, &info);
     c->base.facts.rtt = info.smoothed_rtt;
     arm(c);
-    if (c->closing && c->unacked == 0 && c->linger.fn != NULL) {
+    if (c->closing && c->complete && c->unacked == 0 && c->linger.fn != NULL) {
         tern_timer_start(c->base.loop, &c->linger, tern_loop_now(c->base.loop), c->linger.fn);
     }
 }

@@ -25,9 +25,13 @@ static int derive_keys(tern_quic *q)
     tern_span from = {secret, (size_t)n}, salt = {NULL, 0};
     tern_span reset = {(const uint8_t *)"tern quic stateless reset", 25};
     tern_span token = {(const uint8_t *)"tern quic address token", 23};
+    tern_span kept = {(const uint8_t *)"tern quic kept tickets", 22};
     int e = tern_hkdf(from, salt, reset, q->reset_key, sizeof q->reset_key);
     if (e == 0) {
         e = tern_hkdf(from, salt, token, q->token_key, sizeof q->token_key);
+    }
+    if (e == 0) {
+        e = tern_hkdf(from, salt, kept, q->kept_key, sizeof q->kept_key);
     }
     tern_wipe(secret, sizeof secret);
     return e;
@@ -41,6 +45,8 @@ int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr)
         if (e == 0) {
             q->net = net;
             tern_list_init(&q->endpoints);
+            quic_tickets_init(&q->tickets, net->loop);
+            q->known.hits = &net->counters.tls_recognised;
             e = derive_keys(q);
         }
         if (e != 0) {
@@ -61,6 +67,7 @@ void tern_quic_free(tern_net *net)
         if (q->credentials != NULL) {
             gnutls_certificate_free_credentials(q->credentials);
         }
+        quic_tickets_free(&q->tickets);
         tern_wipe(q, sizeof *q);
         tern_free(q);
         net->quic = NULL;

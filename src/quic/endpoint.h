@@ -16,7 +16,9 @@
 
 #include "base/map.h"
 #include "core/transport.h"
+#include "crypto/known.h"
 #include "loop/udp_port.h"
+#include "quic/tickets.h"
 
 typedef struct quic_endpoint quic_endpoint;
 typedef struct quic_conn quic_conn;
@@ -28,6 +30,7 @@ enum {
     QUIC_PACKET_LOCAL = 16336, /* ... and a quarter of what loopback takes */
     QUIC_BATCH = 65487,        /* bytes of packets sent at once: what a call takes with IPv6 */
     QUIC_RESETS_MAX = 16,      /* stateless resets a second */
+    QUIC_EARLY_CONNS = 16,     /* incoming conns with 0-RTT data whose handshake is not done */
 };
 
 /* What a net's QUIC has in common: the certificate and the keys of tokens. */
@@ -35,6 +38,10 @@ typedef struct tern_quic {
     tern_net *net;
     gnutls_certificate_credentials_t credentials; /* made for the first connection; NULL before */
     uint8_t reset_key[32], token_key[32];         /* from the identity: they survive a restart */
+    uint8_t kept_key[32];                         /* of what is kept of servers; from it, too */
+    quic_tickets tickets;                         /* that we gave out */
+    tern_known known;                             /* certificates that were verified */
+    unsigned early_conns; /* incoming, with 0-RTT data, the handshake not done */
     tern_list endpoints;
     /* where packets are written, within one call; a probe of the path may come behind a batch */
     uint8_t batch[QUIC_BATCH + QUIC_PACKET_LOCAL];

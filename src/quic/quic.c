@@ -77,6 +77,9 @@ static int dial(tern_dial_op *op, tern_error *reterr)
     }
     op->state = c;
     tern_op_start(&op->op, "quic", cancel, c);
+    if (c->resumption.early) { /* who it is stands in the ticket, and what is asked can leave */
+        quic_conn_give(c);
+    }
     return 0;
 }
 

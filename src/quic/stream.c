@@ -151,6 +151,19 @@ static void want_send(quic_stream *s)
     quic_conn_want_turn(s->conn);
 }
 
+void quic_stream_opened(quic_stream *s, int64_t id)
+{
+    quic_conn *c = s->conn;
+    tern_list_remove(&s->ready); /* of those that waited */
+    c->unopened_count--;
+    s->id = id;
+    s->base.id = (uint64_t)id;
+    if (quic_stream_wants(s)) {
+        tern_list_push(&c->ready, &s->ready);
+    }
+    quic_conn_want_turn(c);
+}
+
 static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
 {
     quic_stream *s = (quic_stream *)base;

@@ -1,16 +1,16 @@
-/* GnuTLS for QUIC: see tls.h. ngtcp2's helper wires sessions to connections; whom we talk to is
- * judged by crypto/cert, as over TCP. */
+/* GnuTLS for QUIC: see tls.h. Whom we talk to is judged by crypto/cert, as over TCP. */
 #include "quic/tls.h"
-
-#include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "crypto/cert.h"
+#include "quic/wiring.h"
 
-/* AES first: ChaCha20 is slow in GnuTLS. No record is ever sent for the sake of middleboxes. */
+/* AES first: ChaCha20 is slow in GnuTLS. Tickets only with a fresh key exchange (psk_dhe_ke). No
+ * record is ever sent for the sake of middleboxes. */
 static const char priority[] =
-    "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+ECDHE-PSK:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-"
+    "POLY1305:"
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE";
 
 int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret)
@@ -41,21 +41,21 @@ int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret)
     return e;
 }
 
-int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, void *ref,
-                     int (*verify)(gnutls_session_t session), gnutls_session_t *ret)
+int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, bool early,
+                     void *ref, int (*verify)(gnutls_session_t session), gnutls_session_t *ret)
 {
     static const gnutls_datum_t alpn = {(unsigned char *)(uintptr_t) "libp2p", 6};
     unsigned flags =
-        GNUTLS_NO_TICKETS | (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT);
+        server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT | GNUTLS_KEY_SHARE_TOP;
+    flags |= early ? GNUTLS_ENABLE_EARLY_DATA | GNUTLS_NO_END_OF_EARLY_DATA : 0;
     gnutls_session_t s;
     if (gnutls_init(&s, flags) != 0) {
         return TERN_E_NOMEM;
     }
     if (gnutls_priority_set_direct(s, priority, NULL) != 0 ||
         gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) != 0 ||
-        gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0 ||
-        (server ? ngtcp2_crypto_gnutls_configure_server_session(s)
-                : ngtcp2_crypto_gnutls_configure_client_session(s)) != 0) {
+        gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0 || quic_wire(s) != 0 ||
+        (server && early && gnutls_record_set_max_early_data_size(s, UINT32_MAX) != 0)) {
         gnutls_deinit(s);
         return TERN_E_NOMEM;
     }
@@ -69,7 +69,8 @@ int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, 
     return 0;
 }
 
-int quic_tls_peer(tern_net *net, gnutls_session_t session, tern_key **ret, tern_error *reterr)
+int quic_tls_peer(tern_net *net, gnutls_session_t session, tern_known *known, tern_key **ret,
+                  tern_error *reterr)
 {
     unsigned n = 0;
     const char *text = "the peer shows no certificate";
@@ -80,7 +81,7 @@ int quic_tls_peer(tern_net *net, gnutls_session_t session, tern_key **ret, tern_
                          n > 1 ? "the peer shows more than one certificate" : text);
     }
     tern_span der = {list[0].data, list[0].size};
-    int e = tern_cert_verify(der, tern_loop_wall(net->loop), NULL, ret, &text);
+    int e = tern_cert_verify(der, tern_loop_wall(net->loop), known, ret, &text);
     if (e != 0) {
         *(e == TERN_E_SIGNATURE ? &net->counters.tls_bad_signature
                                 : &net->counters.tls_bad_certificate) += 1;

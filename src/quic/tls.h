@@ -6,17 +6,20 @@
 #include <gnutls/gnutls.h>
 
 #include "core/net.h"
+#include "crypto/known.h"
 
 /* The credentials of a net's identity. TERN_E_NOMEM, TERN_E_CRYPTO. */
 int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret);
 
 /* A session for a connection; `ref` (ngtcp2_crypto_conn_ref) becomes its pointer, `verify` judges
- * the peer's certificate. TERN_E_NOMEM. */
-int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, void *ref,
-                     int (*verify)(gnutls_session_t session), gnutls_session_t *ret);
+ * the peer's certificate, `early`: 0-RTT data may be sent or taken. Servers take and give tickets
+ * only once quic_tickets_enable says so. TERN_E_NOMEM. */
+int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, bool early,
+                     void *ref, int (*verify)(gnutls_session_t session), gnutls_session_t *ret);
 
-/* Verifies what the peer showed. 0 and the identity key (the caller's), or an error with *reterr;
- * counted. */
-int quic_tls_peer(tern_net *net, gnutls_session_t session, tern_key **ret, tern_error *reterr);
+/* Verifies what the peer showed, now or before it was resumed. 0 and the identity key (the
+ * caller's), or an error with *reterr; counted. */
+int quic_tls_peer(tern_net *net, gnutls_session_t session, tern_known *known, tern_key **ret,
+                  tern_error *reterr);
 
 #endif

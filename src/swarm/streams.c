@@ -13,6 +13,7 @@ typedef struct incoming {
     tern_swarm_conn *c;
     tern_negotiation negotiation;
     bool unhandled; /* the id agreed on is not served any more */
+    bool held;      /* agreed on, and waits for the conn to be proven */
 } incoming;
 
 /* ---- the table of protocols ---- */
@@ -81,6 +82,12 @@ void tern_swarm_unhandle(tern_net *net, const char *id)
     }
 }
 
+bool tern_swarm_replay_safe(const tern_swarm *swarm, const char *id)
+{
+    size_t slot = slot_of(swarm, id);
+    return slot < TERN_PROTOCOLS_MAX && swarm->protocols[slot].replay_safe;
+}
+
 size_t tern_swarm_protocols(tern_net *net, const char *const **ret)
 {
     tern_swarm *swarm = tern_swarm_of(net);
@@ -107,18 +114,40 @@ static void refuse(tern_stream *s, uint64_t code)
     tern_stream_drop(s);
 }
 
-static void incoming_agreed(tern_op *op, const tern_error *error)
+static void held_closed(void *owner, tern_stream *s, const tern_error *why)
 {
-    incoming *in = TERN_CONTAINER(op, incoming, negotiation.op);
+    (void)s;
+    (void)why;
+    free_incoming(owner);
+}
+
+/* Takes nothing: what comes is kept, within the window. */
+static size_t held_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
+{
+    (void)owner;
+    (void)s;
+    (void)data;
+    (void)n;
+    return 0;
+}
+
+static const tern_stream_events held_events = {.on_data = held_data, .on_closed = held_closed};
+
+/* To its handler, if that is there and has a place. */
+static void hand_over(incoming *in)
+{
     tern_swarm_conn *c = in->c;
     tern_swarm *swarm = c->swarm;
     tern_stream *s = in->negotiation.stream;
-    size_t slot = error->code == 0 && !in->unhandled ? slot_of(swarm, in->negotiation.id)
-                                                     : TERN_PROTOCOLS_MAX;
-    free_incoming(in);
-    if (error->code != 0) {
+    size_t slot = in->unhandled ? TERN_PROTOCOLS_MAX : slot_of(swarm, in->negotiation.id);
+    if (slot < TERN_PROTOCOLS_MAX && c->conn->facts.unproven &&
+        !swarm->protocols[slot].replay_safe) {
+        in->held = true;
+        swarm->net.counters.quic_held++;
+        tern_stream_take(s, &held_events, in);
         return;
     }
+    free_incoming(in);
     if (slot == TERN_PROTOCOLS_MAX) {
         refuse(s, RESET_NEGOTIATION);
         return;
@@ -135,6 +164,30 @@ static void incoming_agreed(tern_op *op, const tern_error *error)
     ++*tally;
     s->tally = tally;
     protocol->on_stream(protocol->ctx, c->conn, s, protocol->id);
+}
+
+static void incoming_agreed(tern_op *op, const tern_error *error)
+{
+    incoming *in = TERN_CONTAINER(op, incoming, negotiation.op);
+    if (error->code != 0) {
+        free_incoming(in);
+    } else {
+        hand_over(in);
+    }
+}
+
+void tern_swarm_proven(tern_swarm_conn *c)
+{
+    tern_list *next;
+    for (tern_list *l = c->negotiations.next; l != &c->negotiations; l = next) {
+        incoming *in = TERN_CONTAINER(l, incoming, link);
+        next = l->next;
+        if (in->held) {
+            in->held = false;
+            tern_stream_take(in->negotiation.stream, NULL, NULL);
+            hand_over(in);
+        }
+    }
 }
 
 static void incoming_lost(tern_negotiation *n, const tern_error *why)
@@ -204,14 +257,17 @@ static void outgoing_lost(tern_negotiation *n, const tern_error *why)
     copy.done(copy.owner, NULL, NULL, why);
 }
 
-tern_stream *tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids,
-                             void (*done)(void *owner, tern_stream *s, const char *id,
-                                          const tern_error *error),
-                             void *owner, tern_error *reterr)
+tern_stream *
+tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids, bool replay_safe,
+                void (*done)(void *owner, tern_stream *s, const char *id, const tern_error *error),
+                void *owner, tern_error *reterr)
 {
     tern_stream *s = tern_conn_open(conn, reterr);
     if (s == NULL) {
         return NULL;
+    }
+    if (replay_safe) {
+        tern_conn_hurry(conn, s);
     }
     net->counters.streams_out++;
     tern_swarm_conn *c = conn->owner; /* the swarm's, as every conn that is given out */

@@ -220,7 +220,14 @@ static void on_closed(void *owner, tern_conn *conn, const tern_error *why)
     check_stopped(swarm);
 }
 
-static const tern_conn_events conn_events = {.on_stream = on_stream, .on_closed = on_closed};
+static void on_proven(void *owner, tern_conn *conn)
+{
+    (void)conn;
+    tern_swarm_proven(owner);
+}
+
+static const tern_conn_events conn_events = {
+    .on_stream = on_stream, .on_proven = on_proven, .on_closed = on_closed};
 
 static int check_limits(tern_swarm *swarm, const tern_conn *conn, const tern_swarm_peer *peer,
                         const tern_endpoint *block, tern_error *reterr)

@@ -173,11 +173,15 @@ void tern_swarm_cancel_dials(tern_swarm *swarm);
 /* ---- streams.c ---- */
 int tern_swarm_handle(tern_net *net, const tern_protocol *protocol);
 void tern_swarm_unhandle(tern_net *net, const char *id);
-tern_stream *tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids,
-                             void (*done)(void *owner, tern_stream *s, const char *id,
-                                          const tern_error *error),
-                             void *owner, tern_error *reterr);
+tern_stream *
+tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids, bool replay_safe,
+                void (*done)(void *owner, tern_stream *s, const char *id, const tern_error *error),
+                void *owner, tern_error *reterr);
+/* Whether we serve this protocol, declared as safe to be played twice. */
+bool tern_swarm_replay_safe(const tern_swarm *swarm, const char *id);
 void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s);
+/* The conn is proven: streams that waited for that go to their handlers. */
+void tern_swarm_proven(tern_swarm_conn *c);
 size_t tern_swarm_protocols(tern_net *net, const char *const **ret);
 
 /* ---- remember.c ---- */

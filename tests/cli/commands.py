@@ -11,7 +11,7 @@ import subprocess
 from cli import LOOPBACK, Skip, want
 from tap import expect
 
-FACTS = {"peer", "addr", "direction", "transport", "security", "muxer", "limited"}
+FACTS = {"peer", "addr", "direction", "transport", "security", "muxer", "limited", "resumed", "unproven"}
 BOTH = [LOOPBACK, LOOPBACK + "/ws"]
 TRANSPORTS = ["tcp", "ws"]
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -120,6 +120,17 @@ async def options_of_dials(cli):
     async with cli.node() as node:
         await cli.does("ping", "--security", "noise", "--muxer=yamux", "--log=error", "-c", "1", "--timeout", "1e9",
                        "--", node.addrs[0])
+        await stop(node)
+
+
+async def come_back(cli):
+    """Over QUIC: first as anybody, then with the ticket of the time before, then in the first packet."""
+    async with cli.node(listen=["/ip4/127.0.0.1/udp/0/quic-v1"]) as node:
+        for more, words in (([], ""), ([], ", resumed"), (["--early-data"], r": asked in advance \(0-RTT\)")):
+            result = await cli.does("ping", "--data", cli.folder / "d", *more, "-c", "1", node.addrs[0])
+            result.has(f"^connected to {node.peer} over quic-v1, tls, native{words}$").has(r"^pong 1: [\d.]+ ms$")
+        result = await cli.does("ping", "--json", "--data", cli.folder / "d", "-c", "1", node.addrs[0])
+        expect(result.events()[-1], resumed=True, unproven=False)
         await stop(node)
 
 
@@ -383,7 +394,7 @@ def tests():
              for what in (ping_text, ping_json, identify_json) for t in TRANSPORTS]
     found += [
         ("identify text", identify_text), ("ping without a peer id", ping_without_peer_id),
-        ("options of commands that dial", options_of_dials), ("who dials", who_dials),
+        ("options of commands that dial", options_of_dials), ("who comes back", come_back), ("who dials", who_dials),
         ("ping: Ctrl-C", ping_interrupted), ("the address book", address_book),
         ("the address book of a node", address_book_of_a_node),
     ]

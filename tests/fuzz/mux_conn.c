@@ -126,7 +126,7 @@ static void on_conn_closed(void *owner, tern_conn *c, const tern_error *why)
     w.conn = NULL;
 }
 
-static const tern_conn_events conn_events = {on_stream, on_conn_closed};
+static const tern_conn_events conn_events = {.on_stream = on_stream, .on_closed = on_conn_closed};
 
 static size_t peer_on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
 {

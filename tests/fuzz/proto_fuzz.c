@@ -83,14 +83,15 @@ static void tell(tern_deferred *d)
 }
 
 /* One stream is there to be opened; who asks for another is told that there is none. */
-static tern_stream *open_stream(tern_net *net, tern_conn *conn, const char *const *ids,
-                                void (*done)(void *owner, tern_stream *s, const char *id,
-                                             const tern_error *error),
-                                void *owner, tern_error *reterr)
+static tern_stream *
+open_stream(tern_net *net, tern_conn *conn, const char *const *ids, bool replay_safe,
+            void (*done)(void *owner, tern_stream *s, const char *id, const tern_error *error),
+            void *owner, tern_error *reterr)
 {
     (void)net;
     (void)conn;
     (void)ids;
+    (void)replay_safe;
     if (w.opened != NULL) {
         if (reterr != NULL) {
             *reterr = (tern_error){.code = TERN_E_LIMIT, .layer = "fuzz"};

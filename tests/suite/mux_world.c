@@ -148,7 +148,8 @@ void mux_side_on_closed(void *owner, tern_conn *c, const tern_error *why)
     side->conn = NULL;
 }
 
-const tern_conn_events mux_side_events = {side_on_stream, mux_side_on_closed};
+const tern_conn_events mux_side_events = {.on_stream = side_on_stream,
+                                          .on_closed = mux_side_on_closed};
 
 void mux_accept_echo(mux_end *e)
 {

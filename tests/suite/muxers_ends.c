@@ -349,7 +349,8 @@ static void closing_on_stream(void *owner, tern_conn *c, tern_stream *s)
 void mux_test_close_on_data(void **state)
 {
     (void)state;
-    static const tern_conn_events events = {closing_on_stream, mux_side_on_closed};
+    static const tern_conn_events events = {.on_stream = closing_on_stream,
+                                            .on_closed = mux_side_on_closed};
     mux_world w;
     mux_make(&w, NULL);
     tern_conn_take(w.side[1].conn, &events, &w.side[1]);

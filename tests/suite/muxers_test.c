@@ -35,7 +35,7 @@ static void on_closed(void *owner, tern_conn *c, const tern_error *why)
     p->conns[p->conns[0] == c ? 0 : 1] = NULL;
 }
 
-static const tern_conn_events conn_events = {on_stream, on_closed};
+static const tern_conn_events conn_events = {.on_stream = on_stream, .on_closed = on_closed};
 
 static void *make_pair(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, tern_stream **ret_b)
 {
