@@ -1,7 +1,8 @@
-// Bundles the page: node build.mjs OUTPUT [MODULES]
+// Bundles the page: node build.mjs OUTPUT [MODULES [SOURCE]]
 //
 // OUTPUT gets index.html, page.js and page.css, which need nothing else. MODULES is the node_modules
-// folder to take js-libp2p and esbuild from, by default the one beside this file.
+// folder to take js-libp2p and esbuild from, by default the one beside this file. SOURCE is the folder of
+// another page in its place: index.html, main.js, style.css.
 
 import { copyFile, mkdir, readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -10,9 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const [output, modules = join(here, 'node_modules')] = process.argv.slice(2)
+const [output, modules = join(here, 'node_modules'), source = join(here, 'src')] = process.argv.slice(2)
 if (output == null) {
-  console.error('usage: node build.mjs OUTPUT [MODULES]')
+  console.error('usage: node build.mjs OUTPUT [MODULES [SOURCE]]')
   process.exit(2)
 }
 
@@ -22,8 +23,8 @@ const { build } = createRequire(resolve(modules, 'from.js'))('esbuild')
 await mkdir(output, { recursive: true })
 await build({
   entryPoints: [
-    { in: join(here, 'src/main.js'), out: 'page' },
-    { in: join(here, 'src/style.css'), out: 'page' }
+    { in: join(source, 'main.js'), out: 'page' },
+    { in: join(source, 'style.css'), out: 'page' }
   ],
   outdir: output,
   bundle: true,
@@ -35,7 +36,7 @@ await build({
   define: { PAGE_VERSION: JSON.stringify(version) },
   logLevel: 'warning'
 })
-await copyFile(join(here, 'src/index.html'), join(output, 'index.html'))
+await copyFile(join(source, 'index.html'), join(output, 'index.html'))
 
 for (const name of ['index.html', 'page.js', 'page.css']) {
   const path = join(output, name)

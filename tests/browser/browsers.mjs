@@ -1,6 +1,7 @@
 // Finds and launches the browsers, each with a fresh profile that is gone afterwards.
 
 import { accessSync, constants } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
@@ -31,9 +32,28 @@ export function find (name) {
 }
 
 // home and profile: folders to use instead of the user's own and of a fresh one; see certificates.mjs.
-export function launch (name, executablePath, { home, profile } = {}) {
+// args: further ones of Chromium's. prefs: of Firefox's.
+export function launch (name, executablePath, { home, profile, args = [], prefs } = {}) {
   const env = home == null ? process.env : { ...process.env, HOME: home }
-  return puppeteer.launch({ ...BROWSERS[name].options, executablePath, headless: true, timeout: 60_000, env, userDataDir: profile })
+  const { options } = BROWSERS[name]
+  return puppeteer.launch({
+    ...options,
+    args: [...options.args ?? [], ...name === 'chromium' ? args : []],
+    extraPrefsFirefox: prefs,
+    executablePath,
+    headless: true,
+    timeout: 60_000,
+    env,
+    userDataDir: profile
+  })
+}
+
+// For launch(): Firefox does WebRTC over loopback only when told, and shows a page its addresses only when the
+// page may use the camera. folder is where the list of such pages goes.
+export async function allowLoopback (origin, folder) {
+  const list = join(folder, `camera-${new URL(origin).port}`)
+  await writeFile(list, `origin\tcamera\t1\t${origin}\n`)
+  return { prefs: { 'media.peerconnection.ice.loopback': true, 'permissions.manager.defaultsUrl': `file://${list}` } }
 }
 
 function isProgram (path) {

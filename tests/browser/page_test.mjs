@@ -10,9 +10,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
-import { find, launch, names, programsOf } from './browsers.mjs'
+import { allowLoopback, find, launch, names, programsOf } from './browsers.mjs'
 import { missing } from './certificates.mjs'
 import { DEADLINE, fields, open, pinged, stateIs } from './document.mjs'
+import { testLab } from './lab_test.mjs'
 import { testRoads } from './roads_test.mjs'
 import { secureRoad } from './secure_test.mjs'
 import { finish, skip, test } from './tap.mjs'
@@ -48,6 +49,7 @@ process.exitCode = finish()
 async function testBrowser (name, path) {
   await testPage(name, { name, path, port: await freePort(), road: { transport: 'ws', ends: ['', '/ws'], extra: [] } })
   await testDirect(name, path)
+  await testLab(name, { path, program, scratch })
   if (missing() != null) {
     skip(`${name}: the page over https`, `no ${missing()}`)
     return
@@ -57,18 +59,21 @@ async function testBrowser (name, path) {
   await testPage(title, { name, path, port, road: await secureRoad(title, { name, folder: join(scratch, `${name}-https`), port }) })
 }
 
-// Firefox takes no loopback address for WebRTC without leave that only a profile of its own could give.
 async function testDirect (name, path) {
-  if (name === 'firefox') {
-    skip(`${name}: the page over WebRTC Direct`, 'Firefox does not do WebRTC over loopback')
-    return
-  }
+  const port = await freePort()
   const listen = ['--listen', '/ip4/127.0.0.1/udp/0/webrtc-direct']
   await testPage(`${name}, WebRTC Direct`, {
     name,
     path,
-    port: await freePort(),
-    road: { transport: 'webrtc-direct', security: '—', muxers: ['webrtc', 'native'], ends: ['', '/ws'], extra: listen }
+    port,
+    road: {
+      transport: 'webrtc-direct',
+      security: '—',
+      muxers: ['webrtc', 'native'],
+      ends: ['', '/ws'],
+      extra: listen,
+      trusted: await allowLoopback(`http://127.0.0.1:${port}`, scratch)
+    }
   })
 }
 

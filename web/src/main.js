@@ -1,5 +1,6 @@
 // The page: find the node, dial it, show what we have, and dial again when it is lost.
 
+import { useSecondScheme } from './credentials.js'
 import { drawGraph } from './graph.js'
 import { dial, makeNode, readCard, watchIdentity } from './node.js'
 import { pingWhileOpen } from './ping.js'
@@ -14,6 +15,7 @@ const graph = drawGraph(document.getElementById('graph'))
 start().catch((err) => view.failed(`This browser cannot run the page: ${err.message}`))
 
 async function start () {
+  useSecondScheme()
   const node = await makeNode(PAGE_VERSION)
   view.self(node.peerId.toString())
   addEventListener('pagehide', () => { node.stop() })

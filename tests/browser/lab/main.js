@@ -1,0 +1,97 @@
+// What a test makes a browser do over one connection: globalThis.lab, called by its names. Bundled in the
+// place of the page, with the page's own js-libp2p node.
+
+import { useSecondScheme } from '../../../web/src/credentials.js'
+import { dial, makeNode } from '../../../web/src/node.js'
+
+const PERF = '/perf/1.0.0'
+const PING = '/ipfs/ping/1.0.0'
+const PIECE = new Uint8Array(64 * 1024)
+const STREAMS = 256 // js-libp2p's own limit for a protocol is 64
+
+let node
+let connection
+
+globalThis.lab = {
+  // scheme: of WebRTC Direct's credentials, 1 or 2. Gives { self, took, dialled, agent, protocols }, the two
+  // in ms until the first ping was answered and until the connection was there.
+  async connect (addr, scheme = 1) {
+    if (scheme === 2) useSecondScheme()
+    node = await makeNode('0')
+    const identified = new Promise((resolve) => node.addEventListener('peer:identify', resolve, { once: true }))
+    const started = performance.now()
+    const dialled = await dial(node, [addr])
+    connection = dialled.connection
+    await pings(1)
+    const took = performance.now() - started
+    const { detail } = await identified
+    return { self: node.peerId.toString(), took, dialled: dialled.took, agent: detail.agentVersion, protocols: detail.protocols }
+  },
+  pings,
+  perf,
+
+  // `parallel` streams at once, `rounds` times, each with a few bytes both ways, then closed.
+  async streams (parallel, rounds) {
+    let bytes = 0
+    for (let round = 0; round < rounds; round++) {
+      const each = await Promise.all(Array.from({ length: parallel }, (_, i) => perf(100 * i, 10 * round)))
+      bytes += each.reduce((sum, { received }) => sum + received, 0)
+    }
+    return { bytes, left: connection.streams.length }
+  },
+
+  async close () {
+    await connection.close()
+    return connection.status
+  }
+}
+document.documentElement.dataset.state = 'ready'
+
+// Uploads and downloads so many bytes over a stream of its own: { sent, received, seconds }.
+async function perf (up, down) {
+  const stream = await connection.newStream(PERF, { maxOutboundStreams: STREAMS })
+  const started = performance.now()
+  let received = 0
+  const ended = new Promise((resolve, reject) => {
+    stream.addEventListener('message', ({ data }) => { received += data.byteLength })
+    stream.addEventListener('remoteCloseWrite', resolve)
+    stream.addEventListener('close', ({ error }) => error != null ? reject(error) : resolve())
+  })
+  ended.catch(() => {})
+
+  const head = new Uint8Array(8)
+  new DataView(head.buffer).setBigUint64(0, BigInt(down))
+  await send(stream, head)
+  for (let sent = 0; sent < up; sent += PIECE.length) await send(stream, PIECE.subarray(0, Math.min(PIECE.length, up - sent)))
+  await stream.close()
+  await ended
+  return { sent: up, received, seconds: (performance.now() - started) / 1000 }
+}
+
+async function send (stream, bytes) {
+  if (!stream.send(bytes)) await stream.onDrain()
+}
+
+// So many pings over one stream, one after the other: { answered, p50 } in ms.
+async function pings (count) {
+  const stream = await connection.newStream(PING)
+  const times = []
+  let missing = 0
+  let next
+  stream.addEventListener('message', ({ data }) => {
+    missing -= data.byteLength
+    if (missing === 0) next.resolve()
+  })
+  stream.addEventListener('close', ({ error }) => next.reject(error ?? new Error('the ping stream ended')))
+  while (times.length < count) {
+    next = Promise.withResolvers()
+    missing = 32
+    const started = performance.now()
+    stream.send(crypto.getRandomValues(new Uint8Array(32)))
+    await next.promise
+    times.push(performance.now() - started)
+  }
+  next.promise.catch(() => {})
+  await stream.close()
+  return { answered: times.length, p50: times.sort((a, b) => a - b)[times.length >> 1] }
+}
