@@ -2,7 +2,7 @@
  *
  *     endpoint.c   a UDP port: which datagram belongs to whom, what may begin, limits
  *     conn.c       a connection: ICE, DTLS, SCTP, Noise, time, its end
- *     channels.c   its data channels, which are its streams
+ *     channel.h    its data channels, which are its streams
  *     direct.c     the transport: addresses, certificates, dialling and listening
  *
  *     datagram -> endpoint -> conn -> DTLS -> SCTP -> channel -> frames -> the stream's owner */
