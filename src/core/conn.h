@@ -45,6 +45,7 @@ struct tern_conn {
     tern_conn_facts facts; /* key, local, remote are references held here */
     tern_error *why;
     size_t stream_count;   /* alive, both directions: born and not gone */
+    size_t own_count;      /* of these, those that the conn is made of */
     tern_stream **waiting; /* streams that came before an owner did */
     size_t waiting_count;
     unsigned closing : 1;  /* close was called */

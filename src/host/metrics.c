@@ -12,7 +12,8 @@ static size_t count_streams(tern_node *node)
 {
     size_t n = 0;
     for (tern_list *l = node->swarm->conns.next; l != &node->swarm->conns; l = l->next) {
-        n += TERN_CONTAINER(l, tern_swarm_conn, link)->conn->stream_count;
+        const tern_conn *c = TERN_CONTAINER(l, tern_swarm_conn, link)->conn;
+        n += c->stream_count - c->own_count;
     }
     return n;
 }

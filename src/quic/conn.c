@@ -40,8 +40,9 @@ int quic_conn_judge(quic_conn *c)
     tern_error why;
     tern_peer_id peer;
     tern_key *key = NULL;
-    int e = quic_tls_peer(c->net, c->tls, &c->endpoint->quic->known, &key, &why);
-    if (e == 0 && c->expected.len > 0) {
+    int e = c->app != NULL ? quic_app_verify(c, &why)
+                           : quic_tls_peer(c->net, c->tls, &c->endpoint->quic->known, &key, &why);
+    if (e == 0 && c->app == NULL && c->expected.len > 0) {
         tern_key_peer_id(key, &peer);
         if (!tern_peer_id_equal(&peer, &c->expected)) {
             c->net->counters.tls_wrong_peer++;
@@ -107,7 +108,13 @@ static void on_linger(tern_timer *timer)
 {
     quic_conn *c = TERN_CONTAINER(timer, quic_conn, linger);
     tern_error why;
-    quic_conn_say_goodbye(c, true, c->close_code, 0);
+    if (c->app != NULL) {
+        quic_conn_turn(&c->turn); /* its last word */
+        if (c->over) {
+            return;
+        }
+    }
+    quic_conn_say_goodbye(c, true, c->app != NULL ? c->app->no_error : c->close_code, 0);
     tern_fail_wire(&why, c->close_code == 0 ? 0 : TERN_E_CONN_CLOSED, c->close_code, "quic", "%s",
                    c->close_text != NULL ? c->close_text : "closed on this side");
     quic_conn_fail(c, &why);
@@ -183,6 +190,9 @@ static int make_tls(quic_conn *c, bool server, bool early)
         e = quic_tls_session(quic->credentials, server, early, &c->ref, verify, &c->tls);
     }
     if (e == 0) {
+        e = quic_app_offer(c);
+    }
+    if (e == 0) {
         ngtcp2_conn_set_tls_native_handle(c->q, c->tls);
         ngtcp2_conn_set_keep_alive_timeout(c->q, KEEP_ALIVE);
     }
@@ -241,7 +251,8 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     return c;
 }
 
-quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to)
+quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to,
+                          const tern_quic_app *app, void *session)
 {
     quic_conn *c = new_conn(e, to, false);
     ngtcp2_settings settings;
@@ -253,9 +264,16 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     if (c == NULL) {
         return NULL;
     }
-    quic_kept_take(e->quic, &op->expected, to, &kept);
+    memset(&kept, 0, sizeof kept);
+    if (app == NULL) {
+        quic_kept_take(e->quic, &op->expected, to, &kept);
+    }
     bool early = kept.params_n > 0 && e->net->early_data;
+    c->app = app;
     fill_settings(c, &settings, &params);
+    if (app != NULL) {
+        quic_app_params(&params);
+    }
     settings.token = kept.token_n > 0 ? kept.token : NULL;
     settings.tokenlen = kept.token_n;
     settings.token_type =
@@ -276,6 +294,7 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
         free_conn(c);
         return NULL;
     }
+    c->session = session;
     c->dial = op;
     c->expected = op->expected;
     quic_resume_offer(c, &kept);
@@ -293,6 +312,7 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
 void quic_conn_give(quic_conn *c)
 {
     tern_dial_op *op = c->dial;
+    tern_listener *l = c->app != NULL ? c->endpoint->app_listener : c->endpoint->listener;
     c->given = 1;
     c->base.facts.unproven = !c->complete;
     c->base.facts.key = c->key;
@@ -305,8 +325,7 @@ void quic_conn_give(quic_conn *c)
         op->state = NULL;
         op->conn = &c->base;
         tern_op_finish(&op->op, NULL);
-    } else if (c->endpoint->listener != NULL) {
-        tern_listener *l = c->endpoint->listener;
+    } else if (l != NULL) {
         l->events->on_conn(l->owner, l, &c->base);
     } else {
         tern_conn_drop(&c->base, 0, "nobody listens any more");
@@ -380,6 +399,10 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
     c->q = NULL;
     gnutls_deinit(c->tls);
     c->tls = NULL;
+    if (c->session != NULL) {
+        c->app->gone(c->session, &copy);
+        c->session = NULL;
+    }
     end_streams(c, &copy);
     if (c->given) {
         tern_conn_finish(&c->base, &copy);
@@ -388,7 +411,12 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
     c->net->counters.upgrade_failures++;
     c->net->counters.upgrade_timeouts += copy.code == TERN_E_TIMEOUT;
     c->dial = NULL;
-    free_conn(c);
+    if (c->base.stream_count > 0) { /* of its app: they go first */
+        tern_conn_finish(&c->base, &copy);
+        tern_conn_drop(&c->base, 0, NULL);
+    } else {
+        free_conn(c);
+    }
     if (op != NULL) {
         op->state = NULL;
         tern_op_finish(&op->op, &copy);
@@ -406,9 +434,8 @@ void quic_conn_forget_dial(quic_conn *c)
 
 /* ---- the contract ---- */
 
-static tern_stream *conn_open(tern_conn *base, tern_error *reterr)
+tern_stream *quic_conn_open(quic_conn *c, tern_error *reterr)
 {
-    quic_conn *c = (quic_conn *)base;
     if (c->q == NULL || c->over) {
         tern_fail(reterr, TERN_E_CONN_CLOSED, "quic", "the connection is over");
         return NULL;
@@ -427,10 +454,16 @@ static tern_stream *conn_open(tern_conn *base, tern_error *reterr)
     c->unopened_count++;
     /* Before the handshake is done only what is safe to be played twice is opened. On the server
      * all is: what it says only the peer can read. */
-    if ((c->complete || base->facts.inbound) && ngtcp2_conn_open_bidi_stream(c->q, &id, s) == 0) {
+    if ((c->complete || c->base.facts.inbound) && ngtcp2_conn_open_bidi_stream(c->q, &id, s) == 0) {
         quic_stream_opened(s, id);
     }
     return &s->base;
+}
+
+static tern_stream *conn_open(tern_conn *base, tern_error *reterr)
+{
+    quic_conn *c = (quic_conn *)base;
+    return c->session != NULL ? c->app->open(c->session, reterr) : quic_conn_open(c, reterr);
 }
 
 static void conn_hurry(tern_conn *base, tern_stream *s)
@@ -448,6 +481,9 @@ static void conn_close(tern_conn *base, uint64_t code, const char *text)
     c->closing = 1;
     c->close_code = code;
     c->close_text = text;
+    if (c->session != NULL) {
+        c->app->closing(c->session, code, text);
+    }
     uint64_t now = tern_loop_now(base->loop);
     /* Before the handshake is done no code of ours would reach the peer. */
     bool later = !c->complete || (code == 0 && c->unacked > 0);

@@ -12,6 +12,7 @@
 
 #include <ngtcp2/ngtcp2_crypto.h>
 
+#include "quic/app.h"
 #include "quic/endpoint.h"
 
 enum {
@@ -52,6 +53,7 @@ typedef struct quic_stream {
     unsigned mute : 1;    /* the peer wants no more, or we reset: what is written goes nowhere */
     unsigned over : 1;    /* ngtcp2 knows it no more */
     unsigned gone : 1;    /* the base is done with it */
+    unsigned own : 1;     /* of what the conn's app is made of */
 } quic_stream;
 
 /* What resumption has to do with a connection: resume.h. */
@@ -87,6 +89,8 @@ struct quic_conn {
     tern_list streams, ready, unopened, acts;
     tern_crowd_member place; /* in net->pending, until the handshake is done */
     quic_resumption resumption;
+    const tern_quic_app *app; /* the protocol, and its session; NULL: libp2p's own */
+    void *session;
     uint32_t unopened_count;
     uint64_t unread;  /* delivered, not consumed */
     size_t unacked;   /* bytes of streams that the peer has not acknowledged */
@@ -102,7 +106,10 @@ struct quic_conn {
 /* ---- conn.c ---- */
 quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
                             const ngtcp2_cid *original);
-quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to);
+quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to,
+                          const tern_quic_app *app, void *session);
+/* A stream of ours, opened when the peer permits. */
+tern_stream *quic_conn_open(quic_conn *c, tern_error *reterr);
 /* Judges the peer by its certificate and takes its key; the reason is left in c->failure. */
 int quic_conn_judge(quic_conn *c);
 /* The peer is known, c->key is its: gives the conn to who waits for it. */
@@ -118,6 +125,12 @@ static inline quic_conn *quic_conn_of(void *user_data)
     return user_data;
 }
 extern const tern_conn_ops quic_conn_ops;
+
+/* ---- app.c ---- */
+/* What ALPN says, of a session that is made. TERN_E_NOMEM. */
+int quic_app_offer(quic_conn *c);
+void quic_app_params(ngtcp2_transport_params *params);
+int quic_app_verify(quic_conn *c, tern_error *reterr);
 
 /* ---- conn_read.c ---- */
 void quic_conn_read(quic_conn *c, tern_datagram *d);
@@ -152,6 +165,8 @@ extern const tern_stream_ops quic_stream_ops;
 /* A stream of the peer's (id) or of ours (-1, opened when the peer permits). NULL without memory.
  */
 quic_stream *quic_stream_new(quic_conn *c, int64_t id);
+/* It is one of what the conn is made of: tern_quic_app_give. */
+void quic_stream_own(quic_stream *s);
 /* ngtcp2 will not touch it any more. */
 void quic_stream_over(quic_stream *s);
 /* It has its id now. */

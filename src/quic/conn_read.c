@@ -8,7 +8,8 @@
 static int on_stream_open(ngtcp2_conn *q, int64_t id, void *user_data)
 {
     quic_conn *c = quic_conn_of(user_data);
-    if (!ngtcp2_is_bidi_stream(id)) {
+    bool both_ways = ngtcp2_is_bidi_stream(id) != 0;
+    if (!both_ways && c->app == NULL) {
         return 0; /* libp2p has no use for them: what comes is dropped */
     }
     quic_stream *s = quic_stream_new(c, id);
@@ -17,7 +18,15 @@ static int on_stream_open(ngtcp2_conn *q, int64_t id, void *user_data)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     ngtcp2_conn_set_stream_user_data(q, id, s);
-    tern_conn_accept(&c->base, &s->base);
+    if (c->app == NULL) {
+        tern_conn_accept(&c->base, &s->base);
+        return 0;
+    }
+    if (!both_ways) { /* there is no other half to be ended */
+        s->base.ended = s->fin_sent = 1;
+    }
+    quic_stream_own(s);
+    c->app->on_stream(c->session, &s->base, both_ways);
     return 0;
 }
 
@@ -68,6 +77,13 @@ static void finish_stream(quic_stream *s, int code, uint64_t wire, const char *t
     }
 }
 
+/* What a code says to the stream's owner. */
+static uint64_t code_in(const quic_stream *s, uint64_t wire)
+{
+    const tern_quic_app *app = s->conn->app;
+    return app != NULL && !s->own ? app->code_in(wire) : wire;
+}
+
 /* Both halves are over and acknowledged. */
 static int on_stream_close(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t code,
                            void *user_data, void *stream_user_data)
@@ -76,11 +92,13 @@ static int on_stream_close(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t 
     (void)user_data;
     if (ngtcp2_is_bidi_stream(id) && !ngtcp2_conn_is_local_stream(q, id)) {
         ngtcp2_conn_extend_max_streams_bidi(q, 1);
+    } else if (!ngtcp2_is_bidi_stream(id) && !ngtcp2_conn_is_local_stream(q, id)) {
+        ngtcp2_conn_extend_max_streams_uni(q, 1);
     }
     if (s != NULL) {
         bool bad = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0 &&
                    (!s->base.ended || !s->base.peer_ended);
-        finish_stream(s, bad ? TERN_E_RESET : 0, bad ? code : 0,
+        finish_stream(s, bad ? TERN_E_RESET : 0, bad ? code_in(s, code) : 0,
                       bad ? "reset by the peer" : "both sides ended");
         quic_stream_over(s);
     }
@@ -97,6 +115,7 @@ static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t final_size, uint
     (void)id;
     (void)final_size;
     if (s != NULL && !s->gone) {
+        code = code_in(s, code);
         s->mute = s->want_reset = 1;
         s->code = code;
         if (tern_list_empty(&s->act)) {
@@ -115,9 +134,9 @@ static int on_stop_sending(ngtcp2_conn *q, int64_t id, uint64_t code, void *user
     quic_stream *s = stream_user_data;
     (void)q;
     (void)id;
-    (void)code;
     (void)user_data;
     if (s != NULL && !s->over) {
+        code = code_in(s, code);
         s->mute = 1;
         tern_list_remove(&s->ready);
         if (s->base.peer_ended) { /* nothing goes either way any more */
@@ -173,10 +192,28 @@ static int on_handshake(ngtcp2_conn *q, void *user_data)
 {
     quic_conn *c = quic_conn_of(user_data);
     (void)q;
+    if (c->app != NULL) {
+        c->complete = 1;
+        if (!c->base.facts.inbound) {
+            c->app->begin(c->session, c);
+        }
+        return 0;
+    }
     if (quic_resume_done(c) != 0) {
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     quic_conn_ready(c);
+    return 0;
+}
+
+/* A server may write before the client has answered. */
+static int on_tx_key(ngtcp2_conn *q, ngtcp2_encryption_level level, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    (void)q;
+    if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT && c->app != NULL && c->base.facts.inbound) {
+        c->app->begin(c->session, c);
+    }
     return 0;
 }
 
@@ -185,7 +222,7 @@ static int on_token(ngtcp2_conn *q, const uint8_t *token, size_t n, void *user_d
 {
     quic_conn *c = quic_conn_of(user_data);
     (void)q;
-    if (c->given) {
+    if (c->given && c->app == NULL) {
         quic_kept_token(c->endpoint->quic, &c->base.facts.peer, &c->remote, (tern_span){token, n});
     }
     return 0;
@@ -245,6 +282,7 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server)
         .get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
         .stream_stop_sending = on_stop_sending,
         .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+        .recv_tx_key = on_tx_key,
     };
 }
 
@@ -257,7 +295,9 @@ static void drained(quic_conn *c)
     tern_error why;
     bool app = e->type == NGTCP2_CCERR_TYPE_APPLICATION;
     int reason = e->reasonlen < 80 ? (int)e->reasonlen : 80;
-    if (app && e->error_code == 0) {
+    if (c->failure != NULL) { /* it said why before */
+        why = *c->failure;
+    } else if (app && e->error_code == (c->app != NULL ? c->app->no_error : 0)) {
         tern_fail(&why, 0, "quic", "the peer closed the connection");
     } else {
         c->net->counters.tls_refused += !app;

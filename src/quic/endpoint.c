@@ -219,7 +219,7 @@ static void accept_initial(quic_endpoint *e, tern_datagram *d)
     ngtcp2_pkt_hd hd;
     ngtcp2_cid original;
     tern_net *net = e->net;
-    if (e->listener == NULL || ngtcp2_accept(&hd, d->data, d->len) != 0) {
+    if ((e->listener == NULL && e->app == NULL) || ngtcp2_accept(&hd, d->data, d->len) != 0) {
         net->counters.quic_unknown++; /* too short, or of a connection that is over */
         return;
     }
@@ -319,12 +319,29 @@ int quic_endpoint_use(tern_quic *quic, const tern_endpoint *at, quic_endpoint **
                              tern_endpoint_text(text, at), tern_code_text(code));
         }
         e->udp = tern_udp_port_socket(e->port);
+        e->any_port = at->port == 0;
         tern_udp_port_local(e->port, &e->local);
         tern_list_push(&quic->endpoints, &e->link);
     }
     e->users++;
     *ret = e;
     return 0;
+}
+
+int quic_endpoint_listen(tern_quic *quic, const tern_endpoint *at, bool app, quic_endpoint **ret,
+                         tern_error *reterr)
+{
+    tern_list *first = &quic->endpoints;
+    for (tern_list *l = at->port == 0 ? first->next : first; l != first; l = l->next) {
+        quic_endpoint *e = TERN_CONTAINER(l, quic_endpoint, link);
+        tern_endpoint there = e->local;
+        there.port = 0;
+        if (e->any_port && tern_endpoint_eq(&there, at) &&
+            (app ? e->app == NULL && e->listener != NULL : e->app != NULL && e->listener == NULL)) {
+            return quic_endpoint_use(quic, &e->local, ret, reterr);
+        }
+    }
+    return quic_endpoint_use(quic, at, ret, reterr);
 }
 
 void quic_endpoint_drop_pending(quic_endpoint *e)

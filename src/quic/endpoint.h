@@ -54,13 +54,17 @@ struct quic_endpoint {
     tern_udp_port *port;
     tern_udp *udp;
     tern_endpoint local;
-    unsigned users;          /* listener, dials, conns */
-    tern_listener *listener; /* NULL: nobody listens */
-    tern_map cids;           /* connection id -> quic_conn */
-    tern_list conns;         /* quic_conn, all */
-    tern_list waiting;       /* of these: those that the full socket stopped */
-    uint64_t resets_at;      /* the second in which ... */
-    unsigned resets;         /* ... so many stateless resets were sent */
+    unsigned users;                  /* listener, dials, conns */
+    tern_listener *listener;         /* NULL: nobody listens */
+    const struct tern_quic_app *app; /* another protocol that is listened for, or NULL; ... */
+    tern_listener *app_listener;     /* ... by whom, */
+    struct tern_quic_shown *shown;   /* ... with this certificate */
+    bool any_port;                   /* opened with port 0 */
+    tern_map cids;                   /* connection id -> quic_conn */
+    tern_list conns;                 /* quic_conn, all */
+    tern_list waiting;               /* of these: those that the full socket stopped */
+    uint64_t resets_at;              /* the second in which ... */
+    unsigned resets;                 /* ... so many stateless resets were sent */
 };
 
 /* The net's, made when first needed: TERN_E_NOMEM, TERN_E_CRYPTO. */
@@ -69,6 +73,9 @@ int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr);
 /* Joins, or opens, the endpoint at an address; its user count grows. */
 int quic_endpoint_use(tern_quic *quic, const tern_endpoint *at, quic_endpoint **ret,
                       tern_error *reterr);
+/* The same for a listener, of libp2p's QUIC or of an app: with port 0 it joins the other's. */
+int quic_endpoint_listen(tern_quic *quic, const tern_endpoint *at, bool app, quic_endpoint **ret,
+                         tern_error *reterr);
 void quic_endpoint_unuse(quic_endpoint *e);
 /* Ends the incoming conns whose handshake is not done: nobody listens any more. */
 void quic_endpoint_drop_pending(quic_endpoint *e);

@@ -46,31 +46,21 @@ static tern_endpoint source(tern_net *net, const tern_endpoint *to, bool any_por
     return from;
 }
 
-static int dial(tern_dial_op *op, tern_error *reterr)
+static int begin(tern_dial_op *op, const tern_endpoint *to, const tern_quic_app *app, void *session,
+                 tern_error *reterr)
 {
-    tern_endpoint to;
-    uint32_t transport;
     tern_quic *quic;
     quic_endpoint *e;
-    op->stream = NULL;
-    op->conn = NULL;
-    op->local = NULL;
-    op->state = NULL;
-    if (!tern_ma_endpoint(op->addr, &to, &transport) || transport != TERN_MA_UDP) {
-        return tern_fail(reterr, TERN_E_INVALID, "quic",
-                         "%s does not begin with an IP and UDP port",
-                         tern_multiaddr_text(op->addr));
-    }
     int code = quic_of(op->net, &quic, reterr);
     if (code != 0) {
         return code;
     }
-    tern_endpoint from = source(op->net, &to, op->any_port);
+    tern_endpoint from = source(op->net, to, op->any_port);
     code = quic_endpoint_use(quic, &from, &e, reterr);
     if (code != 0) {
         return code;
     }
-    quic_conn *c = quic_conn_dial(e, op, &to);
+    quic_conn *c = quic_conn_dial(e, op, to, app, session);
     quic_endpoint_unuse(e); /* the conn uses it now */
     if (c == NULL) {
         return tern_fail(reterr, TERN_E_NOMEM, "quic", "out of memory");
@@ -81,6 +71,32 @@ static int dial(tern_dial_op *op, tern_error *reterr)
         quic_conn_give(c);
     }
     return 0;
+}
+
+static int dial(tern_dial_op *op, tern_error *reterr)
+{
+    tern_endpoint to;
+    uint32_t transport;
+    op->stream = NULL;
+    op->conn = NULL;
+    op->local = NULL;
+    op->state = NULL;
+    if (!tern_ma_endpoint(op->addr, &to, &transport) || transport != TERN_MA_UDP) {
+        return tern_fail(reterr, TERN_E_INVALID, "quic",
+                         "%s does not begin with an IP and UDP port",
+                         tern_multiaddr_text(op->addr));
+    }
+    return begin(op, &to, NULL, NULL, reterr);
+}
+
+int tern_quic_app_dial(tern_dial_op *op, const tern_endpoint *to, const tern_quic_app *app,
+                       void *session, tern_error *reterr)
+{
+    op->stream = NULL;
+    op->conn = NULL;
+    op->local = NULL;
+    op->state = NULL;
+    return begin(op, to, app, session, reterr);
 }
 
 /* ---- listening ---- */
@@ -114,7 +130,7 @@ static int listen_on(tern_net *net, const tern_multiaddr *addr, const tern_liste
     int code = l == NULL ? tern_fail(reterr, TERN_E_NOMEM, "quic", "out of memory")
                          : quic_of(net, &quic, reterr);
     if (code == 0) {
-        code = quic_endpoint_use(quic, &at, &l->endpoint, reterr);
+        code = quic_endpoint_listen(quic, &at, false, &l->endpoint, reterr);
     }
     if (code == 0 && l->endpoint->listener != NULL) {
         quic_endpoint_unuse(l->endpoint);

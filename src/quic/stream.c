@@ -43,6 +43,12 @@ void quic_stream_over(quic_stream *s)
     free_if_done(s);
 }
 
+void quic_stream_own(quic_stream *s)
+{
+    s->own = 1;
+    s->conn->base.own_count++;
+}
+
 /* ---- what is sent ---- */
 
 void quic_stream_acked(quic_stream *s, uint64_t to)
@@ -249,6 +255,7 @@ static void stream_destroy(tern_stream *base)
     quic_stream *s = (quic_stream *)base;
     quic_conn *c = s->conn;
     s->gone = 1;
+    tern_quic_app_give(base);
     if (s->id < 0 || c->q == NULL) { /* ngtcp2 has never heard of it, or is gone */
         c->unopened_count -= s->id < 0 && !tern_list_empty(&s->ready);
         quic_stream_over(s);

@@ -13,30 +13,35 @@ static const char priority[] =
     "POLY1305:"
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE";
 
-int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret)
+int quic_tls_show(const tern_cert *cert, gnutls_certificate_credentials_t *ret)
 {
     uint8_t der[512];
-    tern_cert *cert;
-    int e = tern_cert_make(net->key, tern_loop_wall(net->loop), &cert);
-    if (e != 0) {
-        return e;
-    }
     ssize_t n = tern_cert_private(cert, der, sizeof der);
     tern_span shown = tern_cert_der(cert);
     /* GnuTLS only reads them */
     gnutls_datum_t chain = {(uint8_t *)(uintptr_t)shown.data, (unsigned)shown.len};
     gnutls_datum_t key = {der, n > 0 ? (unsigned)n : 0};
     gnutls_certificate_credentials_t made = NULL;
-    e = n < 0 || gnutls_certificate_allocate_credentials(&made) != 0 ||
-                gnutls_certificate_set_x509_key_mem(made, &chain, &key, GNUTLS_X509_FMT_DER) < 0
-            ? TERN_E_CRYPTO
-            : 0;
+    int e = n < 0 || gnutls_certificate_allocate_credentials(&made) != 0 ||
+                    gnutls_certificate_set_x509_key_mem(made, &chain, &key, GNUTLS_X509_FMT_DER) < 0
+                ? TERN_E_CRYPTO
+                : 0;
     tern_wipe(der, sizeof der);
-    tern_cert_free(cert);
     if (e == 0) {
         *ret = made;
     } else if (made != NULL) {
         gnutls_certificate_free_credentials(made);
+    }
+    return e;
+}
+
+int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret)
+{
+    tern_cert *cert;
+    int e = tern_cert_make(net->key, tern_loop_wall(net->loop), &cert);
+    if (e == 0) {
+        e = quic_tls_show(cert, ret);
+        tern_cert_free(cert);
     }
     return e;
 }

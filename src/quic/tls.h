@@ -6,9 +6,12 @@
 #include <gnutls/gnutls.h>
 
 #include "core/net.h"
+#include "crypto/cert.h"
 #include "crypto/known.h"
 
-/* The credentials of a net's identity. TERN_E_NOMEM, TERN_E_CRYPTO. */
+/* The credentials of a certificate. TERN_E_NOMEM, TERN_E_CRYPTO. */
+int quic_tls_show(const tern_cert *cert, gnutls_certificate_credentials_t *ret);
+/* ... of a net's identity. */
 int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret);
 
 /* A session for a connection; `ref` (ngtcp2_crypto_conn_ref) becomes its pointer, `verify` judges

@@ -187,7 +187,8 @@ static int by_worth(const void *a, const void *b)
     if (x->value != y->value) {
         return x->value < y->value ? -1 : 1;
     }
-    bool x_busy = x->conn->stream_count > 0, y_busy = y->conn->stream_count > 0;
+    bool x_busy = x->conn->stream_count > x->conn->own_count;
+    bool y_busy = y->conn->stream_count > y->conn->own_count;
     if (x_busy != y_busy) {
         return x_busy ? 1 : -1;
     }
