@@ -176,17 +176,17 @@ static int listen_all(run_command *r, const app_list *listen)
     return APP_OK;
 }
 
-/* QUIC and WebRTC Direct on one port: TCP's where it is free, else another. */
+/* QUIC, WebTransport and WebRTC Direct on one port: TCP's where it is free, else another. */
 static void listen_udp(run_command *r, const char *ip, long port, bool loud)
 {
-    static const char *const roads[] = {"quic-v1", "webrtc-direct"};
+    static const char *const roads[] = {"quic-v1", "quic-v1/webtransport", "webrtc-direct"};
     char text[64];
     tern_error error;
     for (size_t i = 0; i < sizeof roads / sizeof *roads; i++) {
         snprintf(text, sizeof text, "%s/udp/%ld/%s", ip, port, roads[i]);
         int code = tern_node_listen(r->node, text, NULL, 0, &error);
         if (code == TERN_E_ADDRINUSE) {
-            port = 0; /* the second road joins the port that the first one got */
+            port = 0; /* the others join the port that the first one got */
             snprintf(text, sizeof text, "%s/udp/0/%s", ip, roads[i]);
             code = tern_node_listen(r->node, text, NULL, 0, &error);
         }

@@ -116,6 +116,13 @@
     X(quic_early, "QUIC connections with 0-RTT data, of either side")                              \
     X(quic_early_refused, "QUIC connections whose 0-RTT data was refused and sent again")          \
     X(quic_held, "Streams that waited for the end of the handshake: no 0-RTT for their protocol")  \
+    X(h3_malformed, "HTTP/3 frames, SETTINGS, fields and streams that break the rules")            \
+    X(h3_too_large, "HTTP/3 frames and fields beyond their limit")                                 \
+    X(wt_refused, "HTTP/3 requests that are no WebTransport session of ours, refused")             \
+    X(wt_bad_stream, "WebTransport streams of unknown sessions, or of a kind that is not used")    \
+    X(wt_bad_capsule, "WebTransport capsules that do not parse or are too large")                  \
+    X(wt_wrong_certificate, "WebTransport servers with a certificate that the address names not")  \
+    X(wt_wrong_certhash, "WebTransport servers whose Noise does not vouch for the certificate")    \
     X(http_malformed, "HTTP requests that do not parse")                                           \
     X(http_too_large, "HTTP requests with a head beyond its limit")                                \
     X(http_timeout, "HTTP requests not finished in time")                                          \

@@ -137,8 +137,9 @@ struct tern_net {
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
     struct tern_tls_identity *tls;     /* made by secure/tls, freed by the host */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */
-    struct tern_udp_ports *udp_ports; /* the shared UDP ports: loop/udp_port */
-    struct tern_webrtc *webrtc;       /* made and freed by webrtc/ */
+    struct tern_udp_ports *udp_ports;       /* the shared UDP ports: loop/udp_port */
+    struct tern_webrtc *webrtc;             /* made and freed by webrtc/ */
+    struct tern_webtransport *webtransport; /* made and freed by webtransport/ */
     struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
                              frees it */
     bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */

@@ -8,6 +8,7 @@
 #include "quic/quic.h"
 #include "secure/noise.h"
 #include "secure/tls.h"
+#include "webtransport/webtransport.h"
 
 #ifndef TERN_VERSION
 #define TERN_VERSION "0"
@@ -416,6 +417,7 @@ void tern_node_free(tern_node *node)
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);
         tern_node_free_certificates(node);
+        tern_webtransport_free(tern_node_net(node));
         tern_quic_free(tern_node_net(node));
     }
     tern_swarm_free(node->swarm);

@@ -13,10 +13,15 @@
 #include "transport/tcp.h"
 #include "transport/ws.h"
 #include "webrtc/direct.h"
+#include "webtransport/webtransport.h"
 
-const tern_transport *const tern_parts_transports[] = {&tern_quic_transport, &tern_wss_transport,
-                                                       &tern_ws_transport,   &tern_tcp_transport,
-                                                       &tern_webrtc_direct,  NULL};
+const tern_transport *const tern_parts_transports[] = {&tern_quic_transport,
+                                                       &tern_wss_transport,
+                                                       &tern_ws_transport,
+                                                       &tern_tcp_transport,
+                                                       &tern_webrtc_direct,
+                                                       &tern_webtransport_transport,
+                                                       NULL};
 const tern_secure *const tern_parts_secures[] = {&tern_noise, &tern_tls, NULL};
 const tern_mux *const tern_parts_muxes[] = {&tern_yamux, &tern_mplex, NULL};
 
@@ -25,6 +30,8 @@ static const tern_feature features[] = {
     {"transport", "ws", "/ip4|ip6|dns*/…/tcp/PORT/ws", true, true},
     {"transport", "wss", "/ip4|ip6|dns*/…/tcp/PORT/tls/ws, …/tls/sni/NAME/ws, …/wss", true, true},
     {"transport", "quic-v1", "/ip4|ip6|dns*/…/udp/PORT/quic-v1", true, true},
+    {"transport", "webtransport",
+     "/ip4|ip6|dns*/…/udp/PORT/quic-v1/webtransport/certhash/HASH/certhash/HASH", true, true},
     {"transport", "webrtc-direct", "/ip4|ip6|dns*/…/udp/PORT/webrtc-direct/certhash/HASH", true,
      true},
     {"security", "noise", "/noise", true, true},
