@@ -445,7 +445,7 @@ static void talk(side *s, uint8_t arg)
     static const uint8_t block[70000];
     tern_stream **place = &w.streams[arg % STREAMS];
     if (*place != NULL) {
-        tern_stream_write(*place, block, arg < 128 ? arg : w.fine ? 1500 : sizeof block);
+        tern_stream_write(*place, block, arg < 128 ? arg : w.fine ? 300 : sizeof block);
     } else if (s->conn != NULL && tern_node_open(s->node, s->conn, "/fuzz/echo/1.0.0", talk_opened,
                                                  place, NULL) != NULL) {
         w.asked++;
@@ -467,6 +467,7 @@ static void act(unsigned what, side *s, uint8_t arg)
 {
     tern_stream *stream = w.streams[arg % STREAMS];
     tern_peer_id peer;
+    uint64_t unit;
     tern_node_peer_id(w.side[s == &w.side[0]].node, &peer);
     switch (what) {
     case WAIT:
@@ -479,9 +480,10 @@ static void act(unsigned what, side *s, uint8_t arg)
         talk(s, arg);
         break;
     case PERF:
-        w.asked += s->conn != NULL &&
-                   tern_node_perf(s->node, s->conn, (uint64_t)arg * 97, (uint64_t)(arg ^ 0x5a) * 97,
-                                  NULL, measured, NULL, NULL) == 0;
+        unit = w.fine ? 2 : 97;
+        w.asked +=
+            s->conn != NULL && tern_node_perf(s->node, s->conn, arg * unit, (arg ^ 0x5a) * unit,
+                                              NULL, measured, NULL, NULL) == 0;
         break;
     case HALF_CLOSE:
         if (stream != NULL) {
