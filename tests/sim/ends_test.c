@@ -108,6 +108,29 @@ static bool cut_while_we_write(pair *p)
     return true;
 }
 
+/* One half of the stream is closed already when the connection goes. */
+static void half_close(pair *p, ear *from, ear *to)
+{
+    EAR(from, tern_stream_end(from->s));
+    sim_nodes_run(&p->w, TERN_SEC);
+    assert_true(to->ended);
+    assert_int_equal(from->closed + to->closed, 0);
+}
+
+static bool cut_behind_our_half(pair *p)
+{
+    half_close(p, &p->near, &p->far);
+    cut(p, true);
+    return true;
+}
+
+static bool peer_stops_behind_its_half(pair *p)
+{
+    half_close(p, &p->far, &p->near);
+    tern_node_stop(p->b->node);
+    return true;
+}
+
 static bool short_cut(pair *p)
 {
     cut(p, true);
@@ -140,6 +163,8 @@ static const struct {
     {"the peer stops while we write", peer_stops_while_we_write, 4 * TERN_SEC},
     {"the link is cut while idle", cut_while_idle, 61 * TERN_SEC},
     {"the link is cut while we write", cut_while_we_write, 61 * TERN_SEC},
+    {"the link is cut behind our half close", cut_behind_our_half, 61 * TERN_SEC},
+    {"the peer stops behind its half close", peer_stops_behind_its_half, 4 * TERN_SEC},
     {"the link is cut for 20 seconds", short_cut, 0},
     {"the wall clock jumps ahead", wall_clock_ahead, 0},
     {"the wall clock jumps back", wall_clock_back, 0},
@@ -198,6 +223,40 @@ static void check_rows(const char *security)
     }
 }
 
+/* A half that was closed stays closed, and the other goes on for as long as its writer wants, past
+ * every deadline of silence; then the stream has ended well, and the connection lives. */
+static void check_half_close(const char *security)
+{
+    static const uint8_t much[65536];
+    pair p;
+    set_up(&p, security);
+    half_close(&p, &p.near, &p.far);
+    for (unsigned i = 1; i <= 3; i++) {
+        sim_nodes_run(&p.w, 100 * TERN_SEC);
+        assert_int_equal(ear_write(&p.far, much, sizeof much), sizeof much);
+        sim_nodes_run(&p.w, 10 * TERN_SEC);
+        assert_int_equal(p.near.got.len, i * sizeof much);
+        assert_int_equal(p.far.got.len, 1);
+        assert_int_equal(p.near.closed + p.far.closed, 0);
+    }
+    EAR(&p.far, tern_stream_end(p.far.s));
+    sim_nodes_run(&p.w, TERN_SEC);
+    assert_true(p.near.ended);
+    assert_int_equal(p.near.closed, 1);
+    assert_int_equal(p.far.closed, 1);
+    assert_int_equal(p.near.why.code, 0);
+    assert_int_equal(p.far.why.code, 0);
+    assert_int_equal(p.a->disconnected + p.b->disconnected, 0);
+    tear_down(&p);
+}
+
+static void test_half_close(void **state)
+{
+    (void)state;
+    check_half_close("noise");
+    check_half_close("tls");
+}
+
 static void test_ends_with_noise(void **state)
 {
     (void)state;
@@ -215,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ends_with_noise),
         cmocka_unit_test(test_ends_with_tls),
+        cmocka_unit_test(test_half_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
