@@ -62,6 +62,7 @@ typedef struct tern_net tern_net;
 typedef enum tern_kept {
     TERN_KEPT_QUIC_TICKET = 1, /* quic/'s: resumption ticket and transport parameters */
     TERN_KEPT_TLS_TICKET = 2,  /* for TLS over TCP */
+    TERN_KEPT_PROTOCOLS = 3,   /* swarm/'s: what a peer whom we dialled speaks */
 } tern_kept;
 
 typedef struct tern_net_ops {
@@ -86,7 +87,8 @@ typedef struct tern_net_ops {
     size_t (*protocols)(tern_net *net, const char *const **ret);
     /* Walks the live conns (of a peer, or all with NULL); *it starts at 0. */
     tern_conn *(*next_conn)(tern_net *net, const tern_peer_id *peer, size_t *it);
-    /* Whether the peer said (identify) that it speaks this protocol. */
+    /* Whether the peer said (identify) that it speaks this protocol; of peers whom we dialled also
+     * in an earlier life. */
     bool (*speaks)(tern_net *net, const tern_peer_id *peer, const char *id);
     /* Whether connections from and to this address are let through: deny and allow lists. */
     bool (*admits)(tern_net *net, const tern_endpoint *remote);

@@ -14,7 +14,6 @@ enum { CLOSE_LIMIT = 0x1001, CLOSE_GATED = 0x1007 };
 
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
-static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id);
 static bool admits(tern_net *net, const tern_endpoint *remote);
 static void on_stopped(tern_deferred *d);
 static void on_sockets_gone(tern_deferred *d);
@@ -27,7 +26,7 @@ static const tern_net_ops net_ops = {
     .addresses = tern_swarm_addresses,
     .protocols = tern_swarm_protocols,
     .next_conn = next_conn,
-    .speaks = speaks,
+    .speaks = tern_swarm_speaks,
     .admits = admits,
     .identified = identified,
     .remember = tern_swarm_remember,
@@ -419,11 +418,6 @@ size_t tern_swarm_close_gated(tern_swarm *swarm)
     return n;
 }
 
-static bool speaks(tern_net *net, const tern_peer_id *peer, const char *id)
-{
-    return tern_peerstore_speaks(&tern_swarm_of(net)->store, peer, id);
-}
-
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity)
 {
     tern_swarm *swarm = tern_swarm_of(net);
@@ -432,6 +426,9 @@ static void identified(tern_net *net, tern_conn *conn, const tern_identity *iden
     if (!identity->push || identity->protocol_count > 0) {
         tern_peerstore_set_protocols(&swarm->store, id, identity->protocols,
                                      identity->protocol_count);
+        if (!conn->facts.inbound) {
+            tern_swarm_keep_protocols(swarm, id, identity);
+        }
     }
     uint64_t seq = identity->signed_record ? identity->record_seq : 0;
     bool stale = identity->signed_record && !tern_peerstore_renew(&swarm->store, id, seq);

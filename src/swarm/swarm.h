@@ -194,6 +194,11 @@ int tern_swarm_remember(tern_net *net, const tern_peer_id *peer, tern_kept kind,
                         size_t n, uint64_t life);
 const uint8_t *tern_swarm_recall(tern_net *net, const tern_peer_id *peer, tern_kept kind,
                                  size_t *ret_n);
+/* Keeps what identify said of a peer whom we dialled. */
+void tern_swarm_keep_protocols(tern_swarm *swarm, const tern_peer_id *peer,
+                               const tern_identity *identity);
+/* What it said in this life, else what is kept. */
+bool tern_swarm_speaks(tern_net *net, const tern_peer_id *peer, const char *id);
 
 /* ---- addrs.c ---- */
 /* Our listening addresses, unspecified ones expanded to the machine's own; cached for a second. */

@@ -58,6 +58,14 @@ static void test_found_after_a_restart(void **state)
     assert_int_equal(sim_counters(again)->book_malformed, 0);
     assert_memory_equal(net->ops->recall(net, &b->id, TERN_KEPT_QUIC_TICKET, &n), "ticket", 6);
     assert_int_equal(n, 6);
+    /* What it speaks is known before there is a connection, and not of whom only dialled us. */
+    assert_true(net->ops->speaks(net, &b->id, "/ipfs/ping/1.0.0"));
+    assert_true(net->ops->speaks(net, &b->id, "/ipfs/id/push/1.0.0"));
+    assert_false(net->ops->speaks(net, &b->id, "/ipfs/ping/1.0"));
+    assert_false(net->ops->speaks(net, &b->id, ""));
+    assert_false(net->ops->speaks(net, &nobody->id, "/ipfs/ping/1.0.0"));
+    net->ops->remember(net, &nobody->id, TERN_KEPT_PROTOCOLS, "/a\n/b", 5, TERN_SEC);
+    assert_true(net->ops->speaks(net, &nobody->id, "/b")); /* a file that was cut */
     dial_by_id(again, &b->id, &d);
     assert_int_equal(d.error.code, 0);
     dial_by_id(nobody, &b->id, &d);
