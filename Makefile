@@ -46,6 +46,10 @@ hostile: build ## attacks on a node over real sockets, judged by the clock: make
 fuzz: ## fuzzes every target with clang: make fuzz TIME=600 FILTER=yamux
 	@tools/fuzz $(TIME) $(FILTER)
 
+coverage: ## the lines of the parsers that the fuzz corpora and the unit tests reach: make coverage FILTER=mux
+	@tools/setup check
+	@tools/coverage --lines --least 94 $(FILTER)
+
 format: ## puts every C file into the one style
 	@tools/check-format --fix
 
@@ -60,4 +64,4 @@ install: build ## installs under DESTDIR + PREFIX (/usr/local)
 clean: ## removes every build
 	@rm -rf build
 
-.PHONY: build help run page check test soak bench hostile fuzz format symbols install clean
+.PHONY: build help run page check test soak bench hostile fuzz coverage format symbols install clean

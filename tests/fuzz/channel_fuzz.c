@@ -1,6 +1,7 @@
 /* Frames of a data channel: the first byte is the size of the pieces; whatever they are, a reader
  * says the same of the same bytes. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "webrtc/channel_core.h"
@@ -54,11 +55,33 @@ static told read_all(const uint8_t *data, size_t n, size_t piece)
     return t;
 }
 
+/* What is written is read as it was: a message's head, then a flag. */
+static void writes(const uint8_t *data, size_t n)
+{
+    uint8_t out[TERN_FRAME_HEAD_ROOM + 600 + TERN_FRAME_FLAG_ROOM];
+    size_t prefix, used, len = n < 600 ? n : 600;
+    size_t head = tern_frame_head(out, len, &prefix);
+    tern_frame_reader r = {0};
+    tern_frame_event e;
+    memcpy(out + head, data, len);
+    size_t whole = head + len;
+    whole += tern_frame_flag(out + whole, data[0] & 3, data[0] >> 2);
+    if (prefix >= head || tern_frame_read(&r, out, whole, &used, &e) != 1 ||
+        e.kind != TERN_FRAME_BYTES || e.n != len || memcmp(e.data, data, len) != 0) {
+        abort();
+    }
+    if (tern_frame_read(&r, out + used, whole - used, &used, &e) != 1 ||
+        e.kind != TERN_FRAME_FLAG || e.flag != (data[0] & 3u) || e.code != data[0] >> 2) {
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n == 0) {
         return 0;
     }
+    writes(data, n);
     told whole = read_all(data + 1, n - 1, SIZE_MAX);
     told parts = read_all(data + 1, n - 1, data[0] == 0 ? 1 : data[0]);
     if (whole.hash != parts.hash || whole.bytes != parts.bytes || whole.code != parts.code) {

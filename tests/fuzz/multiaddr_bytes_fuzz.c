@@ -35,6 +35,21 @@ static void recompose(const tern_multiaddr *a)
     tern_multiaddr_unref(b);
 }
 
+/* The public walk gives as many components, each named, its value cut to the room it has. */
+static void walk(const tern_multiaddr *a)
+{
+    size_t at = 0, inner = 0;
+    const char *name;
+    char value[40];
+    tern_ma_part part;
+    while (tern_ma_next(a, &inner, &part)) {
+        size_t cap = 1 + part.whole.len % sizeof value;
+        check(tern_multiaddr_next(a, &at, &name, value, cap));
+        check(at == inner && strcmp(name, tern_ma_name(part.code)) == 0 && strlen(value) < cap);
+    }
+    check(!tern_multiaddr_next(a, &at, &name, value, sizeof value));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     tern_error e = {0};
@@ -49,9 +64,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     tern_multiaddr *b = tern_multiaddr_parse(tern_multiaddr_text(a), NULL);
     check(b != NULL && tern_multiaddr_equal(a, b));
     recompose(a);
+    walk(a);
     tern_endpoint endpoint;
     if (tern_ma_endpoint(a, &endpoint, NULL)) {
         check(endpoint.family == 4 || endpoint.family == 6);
+        tern_multiaddr *made = tern_ma_from_endpoint(&endpoint, TERN_MA_UDP);
+        tern_endpoint back;
+        check(made != NULL && tern_ma_endpoint(made, &back, NULL));
+        check(tern_endpoint_eq(&back, &endpoint));
+        tern_multiaddr_unref(made);
     }
     tern_multiaddr_unref(tern_ma_without_p2p(a));
     tern_multiaddr_unref(b);

@@ -14,6 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (tern_psk_parse((const char *)data, n, key, &error) != 0) {
         return 0;
     }
+    uint8_t print[TERN_PSK_FINGERPRINT];
+    if (tern_psk_fingerprint(key, print) != 0) {
+        abort();
+    }
     tern_psk_text(key, text);
     if (tern_psk_parse(text, strlen(text), again, &error) != 0 ||
         memcmp(key, again, sizeof key) != 0) {

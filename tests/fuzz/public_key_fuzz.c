@@ -24,6 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (tern_key_from_public(own, own_n, &again) != 0 || !tern_key_equal_public(key, again)) {
         abort();
     }
+    tern_key_type type;
+    if (tern_key_type_parse(tern_key_type_name(tern_key_type_of(key)), &type) != 0 ||
+        type != tern_key_type_of(key) || tern_key_has_private(key) ||
+        tern_key_private(key, NULL, 0) >= 0 || tern_key_sign(key, NULL, 0, NULL, 0) >= 0) {
+        abort();
+    }
     tern_peer_id id;
     tern_key_peer_id(key, &id);
     if (own_n <= 42) {

@@ -1,7 +1,7 @@
 /* SCTP: two cores that are connected, and packets from outside between theirs. Input: records of
- * | control | length | chunks |, whose packet gets the right ports, tag and checksum; control's low
- * bits say to whom and how long the clock goes on. Neither core may crash, hold more than its
- * bounds, or go on after its end. */
+ * | control | length | chunks |, whose packet gets the right ports, tag and checksum; control's
+ * bits say to whom, how long the clock goes on, what is sent, and whether the first packet after it
+ * is lost. Neither core may crash, hold more than its bounds, or go on after its end. */
 #include <stdlib.h>
 
 #include "base/crc32c.h"
@@ -73,14 +73,18 @@ static const tern_sctp_events events = {.on_up = on_up,
                                         .on_fault = on_fault,
                                         .on_down = on_down};
 
-static void exchange(side *sides, uint64_t now)
+/* Both say all that they have to say; `lose` drops the first packet of it. */
+static void exchange(side *sides, uint64_t now, bool lose)
 {
     uint8_t out[TERN_SCTP_PACKET];
     for (int turn = 0; turn < 6; turn++) {
         side *from = &sides[turn % 2], *to = &sides[1 - turn % 2];
         size_t n;
         for (int k = 0; k < 32 && (n = tern_sctp_output(&from->s, now, out)) > 0; k++) {
-            tern_sctp_input(&to->s, now, out, n);
+            if (!lose) {
+                tern_sctp_input(&to->s, now, out, n);
+            }
+            lose = false;
         }
     }
 }
@@ -106,7 +110,8 @@ static void inject(side *to, uint64_t now, const uint8_t *chunks, size_t n)
 
 static void act(side *s, uint8_t what, uint64_t now)
 {
-    const tern_span v = {(const uint8_t *)"some bytes of a message", 23};
+    static const uint8_t much[9000];
+    const tern_span v = {much, (what & 8) != 0 ? sizeof much : 23};
     tern_sctp_stream *st = &s->streams[what % STREAMS];
     switch (what >> 4 & 3) {
     case 1:
@@ -137,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         }
         tern_sctp_start(&sides[i].s, now);
     }
-    exchange(sides, now);
+    exchange(sides, now, false);
     for (size_t at = 0; at + 2 <= n;) {
         uint8_t control = data[at];
         size_t len = data[at + 1];
@@ -155,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                 abort();
             }
         }
-        exchange(sides, now);
+        exchange(sides, now, (control & 4) != 0);
     }
     for (int i = 0; i < 2; i++) {
         for (int k = 0; k < STREAMS; k++) {

@@ -1,10 +1,41 @@
 /* Datagrams that begin as STUN: whatever they say, the verdict is one of the few, an answer is not
- * longer than its request and reads back as what it is. */
+ * longer than its request and reads back as what it is. And a client's check made of the same bytes
+ * is taken, answered and confirmed; damaged it is not. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "webrtc/ice_core.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void check(bool holds)
+{
+    if (!holds) {
+        abort();
+    }
+}
+
+static void ask(const uint8_t *data, size_t n)
+{
+    uint8_t seed[40 + TERN_STUN_ID] = {0}, request[TERN_STUN_MAX], out[TERN_STUN_MAX];
+    tern_endpoint at = {.family = n % 2 == 0 ? 4 : 6, .port = (uint16_t)(n + 1), .ip = {192, 0, 2}};
+    tern_endpoint seen;
+    tern_ice_client c;
+    tern_stun m, answer;
+    tern_ice_user user, nobody;
+    memcpy(seed, data, n < sizeof seed ? n : sizeof seed);
+    tern_ice_client_init(&c, seed);
+    ssize_t len = tern_ice_client_check(&c, seed + 40, request);
+    check(len > 0 && tern_ice_judge(request, (size_t)len, &m, &user) == TERN_ICE_CHECK);
+    ssize_t k = tern_ice_answer(out, TERN_ICE_CHECK, &m, (size_t)len, &user, &at);
+    check(k > 0 && tern_ice_judge(out, (size_t)k, &answer, &nobody) == TERN_ICE_ANSWER);
+    check(tern_ice_client_confirmed(&c, out, &answer, &seen) && tern_endpoint_eq(&seen, &at));
+    k = tern_ice_answer(out, TERN_ICE_CONFLICT, &m, (size_t)len, &user, &at);
+    check(k < 0 || (tern_ice_judge(out, (size_t)k, &answer, &nobody) == TERN_ICE_ANSWER &&
+                    !tern_ice_client_confirmed(&c, out, &answer, &seen)));
+    request[n % (size_t)len] ^= 1;
+    check(tern_ice_judge(request, (size_t)len, &m, &user) != TERN_ICE_CHECK);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -21,5 +52,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         }
     }
     (void)tern_ice_read_user((tern_span){data, n}, &nobody);
+    ask(data, n);
     return 0;
 }

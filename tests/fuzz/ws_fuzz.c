@@ -3,6 +3,7 @@
  * of the same bytes: the same payload, the same control frames, the same end. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "transport/http_door.h"
@@ -74,6 +75,46 @@ static void frames(const uint8_t *data, size_t n, bool client, size_t piece)
     }
 }
 
+/* What is written is read as it was, by the other role only. */
+static void writes(const uint8_t *data, size_t n, bool client)
+{
+    static const enum tern_ws_opcode opcodes[] = {TERN_WS_PING, TERN_WS_PONG, TERN_WS_CLOSE};
+    uint8_t out[TERN_WS_HEAD_MAX + 300], key[TERN_WS_KEY] = {7, 0, 255, 1};
+    const uint8_t *mask = client ? key : NULL;
+    enum tern_ws_opcode opcode = opcodes[n % 3];
+    tern_ws_reader r, other;
+    tern_ws_event event;
+    size_t used, len = n < TERN_WS_CONTROL_MAX ? n : TERN_WS_CONTROL_MAX;
+    uint8_t whole[TERN_WS_CONTROL_FRAME_MAX];
+    size_t k = tern_ws_write_control(whole, opcode, data, len, mask);
+    tern_ws_reader_init(&r, !client);
+    int got = tern_ws_read(&r, whole, k, &used, &event);
+    if (opcode != TERN_WS_CLOSE && (got != 1 || used != k || !tern_ws_reader_at_border(&r))) {
+        abort();
+    }
+    if (opcode == TERN_WS_PING && (event.n != len || memcmp(event.data, data, len) != 0)) {
+        abort();
+    }
+    len = n < 300 ? n : 300;
+    k = tern_ws_write_head(out, TERN_WS_BINARY, len, mask);
+    if (k != tern_ws_head_len(len, client)) {
+        abort();
+    }
+    if (client) {
+        unsigned phase = tern_ws_mask(out + k, data, len / 2, key, 0);
+        tern_ws_mask(out + k + len / 2, data + len / 2, len - len / 2, key, phase);
+    } else {
+        memcpy(out + k, data, len);
+    }
+    tern_ws_reader_init(&r, !client);
+    tern_ws_reader_init(&other, client);
+    if (tern_ws_read(&other, whole, 0, &used, &event) != 0 ||
+        tern_ws_read(&r, out, k + len, &used, &event) != (len > 0) || used != k + len ||
+        (len > 0 && (event.n != len || memcmp(event.data, data, len) != 0))) {
+        abort();
+    }
+}
+
 /* A server's first bytes, head in pieces, and request. Returns where the frames begin, 0 if none
  * may follow. */
 static size_t request(const uint8_t *data, size_t n, size_t piece)
@@ -98,6 +139,15 @@ static size_t request(const uint8_t *data, size_t n, size_t piece)
         tern_http1_has_token(&head, "Upgrade", "websocket");
     }
     tern_buf_free(&part);
+    if (status != 0) { /* the refusal is an answer that reads as one */
+        const char *answer = tern_http_door_answer(got == TERN_E_TOO_LARGE ? 431
+                                                   : n % 7                 ? status
+                                                                           : 404);
+        size_t len = strlen(answer);
+        if (tern_http1_response((const uint8_t *)answer, len, &head) != (ssize_t)len) {
+            abort();
+        }
+    }
     return status == 0 ? at : 0;
 }
 
@@ -118,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     size_t piece = 1 + (data[0] >> 2);
     data++;
     n--;
+    writes(data, n, client);
     size_t at = bare ? 0 : client ? response(data, n) : request(data, n, piece);
     if (bare || at > 0) {
         frames(data + at, n - at, client, piece);
