@@ -18,6 +18,7 @@ void __wrap_app_error(const char *format, ...) __attribute__((format(printf, 1, 
 int __wrap_app_usage_error(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int __wrap_app_read_psk(app_options *o);
+const char *__wrap_app_data(const app_options *o);
 
 enum { WORDS_MAX = 100 };
 
@@ -75,6 +76,12 @@ int __wrap_app_read_psk(app_options *o)
 {
     check(o->psk != NULL && o->psk[0] != '\0');
     return APP_OK;
+}
+
+/* No folder is made. */
+const char *__wrap_app_data(const app_options *o)
+{
+    return o->data;
 }
 
 static void check_list(const app_list *list)
