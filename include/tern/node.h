@@ -53,6 +53,10 @@ typedef struct tern_node_events {
     void (*on_stopped)(void *owner, tern_node *node); /* last */
     /* The machine's addresses changed, and with them what tern_node_addresses tells. */
     void (*on_addresses)(void *owner, tern_node *node);
+    /* A place at a relay that is listened at (addr) was granted or renewed: it expires then, in
+     * Unix seconds. Or, why not NULL, it could not be had, and is tried again later. */
+    void (*on_reservation)(void *owner, tern_node *node, const tern_multiaddr *addr,
+                           const tern_peer_id *relay, uint64_t expires, const tern_error *why);
 } tern_node_events;
 
 /* Everything that can be set. Zero or NULL means the default; tern_options_init sets them all. */
@@ -115,6 +119,14 @@ typedef struct tern_options {
                         the peer answers (facts.unproven), and the first request of protocols that
                         are safe to be played twice leaves with it. If nothing answers within three
                         seconds the connection fails, and the next dial is an ordinary one */
+    bool relay_service;                 /* relays for others (circuit relay v2), within: */
+    uint32_t relay_reservations;        /* peers that have a place here: 128 */
+    uint32_t relay_reservations_per_ip; /* ... of one address; 8, no limit when
+                                           max_connections_per_ip has none */
+    uint32_t relay_circuits;            /* in all: 1024 */
+    uint32_t relay_circuits_per_peer;   /* 16 */
+    int32_t relay_duration_s;           /* of a circuit: 120; negative = no limit */
+    int64_t relay_data; /* bytes each way of a circuit: 128 KiB; negative = no limit */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -146,8 +158,9 @@ TERN_API uint64_t tern_node_now(const tern_node *node);
 TERN_API void tern_node_peer_id(const tern_node *node, tern_peer_id *ret);
 TERN_API const tern_key *tern_node_key(const tern_node *node);
 
-/* Listens on a multiaddr with an IP; port 0 picks one. `bound` (capacity cap, may be NULL) gets the
- * text of the address as bound, with /p2p. Errors: MALFORMED, UNSUPPORTED, ADDRINUSE, ACCESS,
+/* Listens on a multiaddr with an IP; port 0 picks one. Or at a relay, RELAY/p2p/ID/p2p-circuit: a
+ * place is reserved there and kept, on_reservation tells. `bound` (capacity cap, may be NULL) gets
+ * the text of the address as bound, with /p2p. Errors: MALFORMED, UNSUPPORTED, ADDRINUSE, ACCESS,
  * UNREACHABLE. */
 TERN_API int tern_node_listen(tern_node *node, const char *addr, char *bound, size_t cap,
                               tern_error *reterr);

@@ -27,18 +27,20 @@ typedef struct app_list {
 typedef struct app_options {
     const char *command;
     app_list args; /* what is no option */
-    app_list listen, announce, bootstrap, deny, allow;
+    app_list listen, announce, bootstrap, relay, deny, allow;
     const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk,
         *tls_cert, *tls_key, *tls_ca;
     double timeout, interval, duration, hold; /* seconds */
     long count, parallel, streams;
-    uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
-    uint64_t max_memory, max_write_queue, max_window;
-    double grace, handshake_time, negotiation_time, identify_time, stall_time; /* seconds */
+    uint64_t upload, download;                                    /* bytes, or APP_NOT_GIVEN */
+    uint64_t max_memory, max_write_queue, max_window, relay_data; /* bytes */
+    double grace, handshake_time, negotiation_time, identify_time, stall_time,
+        relay_duration; /* seconds */
     long max_connections, max_connections_per_ip, max_connections_per_peer, max_pending,
-        max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water;
+        max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water,
+        relay_reservations, relay_reservations_per_ip, relay_circuits, relay_circuits_per_peer;
     int verbose;
-    bool json, help, page, metrics, metrics_public, perf;
+    bool json, help, page, metrics, metrics_public, perf, relay_service;
     bool per_ip_given, tcp_fast_open, early_data;
     uint8_t psk_key[TERN_PSK]; /* what the file of --psk holds; wiped by app_options_free */
     char *config_text;         /* what the strings of a config file point into */

@@ -30,6 +30,22 @@ static const option options[] = {
      "announces this address instead of those listened on (repeatable)"},
     {"--bootstrap", LIST, FIELD(bootstrap), "MA", "run",
      "connects to this peer at start (repeatable)"},
+    {"--relay", LIST, FIELD(relay), "MA", "run",
+     "keeps a place at this relay, through which others reach us (repeatable)"},
+    {"--relay-service", ON_OFF, FIELD(relay_service), "on|off", "run",
+     "relays for others, who may connect each other through us (off)"},
+    {"--relay-max-reservations", NUMBER, FIELD(relay_reservations), "N", "run",
+     "most peers that have a place here (128)"},
+    {"--relay-max-reservations-per-ip", NUMBER, FIELD(relay_reservations_per_ip), "N", "run",
+     "... from one IPv4 address or IPv6 /56 (8)"},
+    {"--relay-max-circuits", NUMBER, FIELD(relay_circuits), "N", "run",
+     "most circuits in all (1024)"},
+    {"--relay-max-circuits-per-peer", NUMBER, FIELD(relay_circuits_per_peer), "N", "run",
+     "... from one peer, and to one (16)"},
+    {"--relay-data", SIZE, FIELD(relay_data), "BYTES", "run",
+     "most that a circuit carries each way (128K; 0 lifts it)"},
+    {"--relay-duration", SECONDS, FIELD(relay_duration), "SECONDS", "run",
+     "how long a circuit lasts (120; 0 lifts it)"},
     {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
      "the identity (libp2p private key or PEM)"},
     {"--data", STRING, FIELD(data), "DIR", "run key " DIALS,
@@ -218,7 +234,8 @@ static int set_size(const app_options *opts, const option *o, uint64_t *field, c
         return wrong(opts, "%s wants bytes, as in 4096 or 64M, not '%s'", o->name, value);
     }
     *field = number << shift;
-    if (*field == 0 && o->field != FIELD(upload) && o->field != FIELD(download)) {
+    if (*field == 0 && o->field != FIELD(upload) && o->field != FIELD(download) &&
+        o->field != FIELD(relay_data)) {
         return wrong(opts, "%s wants more than nothing", o->name);
     }
     return APP_OK;
@@ -395,7 +412,8 @@ static void set_defaults(app_options *o, const char *command)
     o->interval = 1;
     o->count = strcmp(command, "bench") == 0 ? 1000 : 5;
     o->parallel = o->streams = 1;
-    o->upload = o->download = APP_NOT_GIVEN;
+    o->upload = o->download = o->relay_data = APP_NOT_GIVEN;
+    o->relay_duration = -1;
     o->hold = 10;
     o->page = o->metrics = true;
 }

@@ -123,6 +123,29 @@ static void on_identified(void *owner, tern_node *node, tern_conn *conn,
     run_emit(r, o);
 }
 
+static void on_reservation(void *owner, tern_node *node, const tern_multiaddr *addr,
+                           const tern_peer_id *relay, uint64_t expires, const tern_error *why)
+{
+    run_command *r = owner;
+    (void)node;
+    if (r->o->json) {
+        json_t *o = json_pack("{s:s, s:[o]}", "event", "reservation", "addrs",
+                              app_text(tern_multiaddr_text(addr)));
+        app_add_peer(o, "relay", relay);
+        if (why != NULL) {
+            json_object_set_new(o, "error", app_text(why->text));
+        } else {
+            json_object_set_new(o, "expires", json_integer((json_int_t)expires));
+        }
+        run_emit(r, o);
+    } else if (why != NULL) {
+        app_say("no place at %s: %s; tried again", tern_multiaddr_text(addr), why->text);
+    } else {
+        app_say("reserved %s", tern_multiaddr_text(addr));
+    }
+    run_check_output(r);
+}
+
 static void on_signal(void *arg, int signal)
 {
     run_command *r = arg;
@@ -241,6 +264,26 @@ static int listen_default(run_command *r)
     return APP_OK;
 }
 
+/* Places at relays: each is an address to listen on. */
+static int reserve_all(run_command *r)
+{
+    for (size_t i = 0; i < r->o->relay.count; i++) {
+        char text[ADDR_MAX + 16];
+        tern_error error;
+        const char *relay = r->o->relay.items[i];
+        bool whole = strstr(relay, "/p2p-circuit") != NULL;
+        if (!whole && strstr(relay, "/p2p/") == NULL) {
+            return app_usage_error("run", "--relay %s does not say who the relay is; try %s/p2p/ID",
+                                   relay, relay);
+        }
+        snprintf(text, sizeof text, "%s%s", relay, whole ? "" : "/p2p-circuit");
+        if (tern_node_listen(r->node, text, NULL, 0, &error) != 0) {
+            return app_address_error(relay, &error);
+        }
+    }
+    return APP_OK;
+}
+
 static int bootstrap(run_command *r)
 {
     for (size_t i = 0; i < r->o->bootstrap.count; i++) {
@@ -283,13 +326,30 @@ static const char *page_folder(const app_options *o, char *buf, size_t cap)
     return NULL;
 }
 
+static void set_relay(const app_options *o, tern_options *ret)
+{
+    ret->relay_service = o->relay_service;
+    ret->relay_reservations = (uint32_t)o->relay_reservations;
+    ret->relay_reservations_per_ip = (uint32_t)o->relay_reservations_per_ip;
+    ret->relay_circuits = (uint32_t)o->relay_circuits;
+    ret->relay_circuits_per_peer = (uint32_t)o->relay_circuits_per_peer;
+    if (o->relay_data != APP_NOT_GIVEN) {
+        ret->relay_data =
+            o->relay_data == 0 || o->relay_data > INT64_MAX ? -1 : (int64_t)o->relay_data;
+    }
+    if (o->relay_duration >= 0) {
+        ret->relay_duration_s = o->relay_duration < 1 ? -1 : (int32_t)o->relay_duration;
+    }
+}
+
 static int make_node(run_command *r)
 {
     static const tern_node_events events = {.on_connected = on_connected,
                                             .on_disconnected = on_disconnected,
                                             .on_identified = on_identified,
                                             .on_stopped = app_on_stopped,
-                                            .on_addresses = on_addresses};
+                                            .on_addresses = on_addresses,
+                                            .on_reservation = on_reservation};
     char folder[2048];
     tern_options options;
     tern_error error;
@@ -303,6 +363,7 @@ static int make_node(run_command *r)
     app_node_options(r->o, key, &events, r, &options);
     options.metrics = r->o->metrics;
     options.metrics_public = r->o->metrics_public;
+    set_relay(r->o, &options);
     options.page = page_folder(r->o, folder, sizeof folder);
     r->page_missing = r->o->page && options.page == NULL;
     int code = tern_node_new(&options, &r->node, &error);
@@ -383,6 +444,9 @@ int app_run(app_options *o)
         return status;
     }
     status = o->listen.count > 0 ? listen_all(&r, &o->listen) : listen_default(&r);
+    if (status == APP_OK) {
+        status = reserve_all(&r);
+    }
     if (status == APP_OK) {
         status = announce_all(&r);
     }

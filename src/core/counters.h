@@ -138,6 +138,18 @@
     X(ping_wrong, "Ping answers that differ from what was sent")                                   \
     X(ping_timeout, "Pings without an answer in time")                                             \
     X(perf_malformed, "Perf requests that end within their head")                                  \
+    X(relay_reservations, "Places granted or renewed to peers that are reached through us")        \
+    X(relay_reservations_refused, "Places refused")                                                \
+    X(relay_circuits, "Circuits that we relayed")                                                  \
+    X(relay_refused, "Requests of the relay protocols refused")                                    \
+    X(relay_bytes, "Bytes that we relayed, both ways, counted when a circuit ends")                \
+    X(relay_out_of_data, "Circuits ended because they had carried what is allowed")                \
+    X(relay_out_of_time, "Circuits ended because they had lasted as long as is allowed")           \
+    X(relay_malformed, "Messages of the relay protocols that do not parse or do not belong")       \
+    X(relay_timeouts, "Requests of the relay protocols not finished in time")                      \
+    X(relay_reserved, "Places granted or renewed to us")                                           \
+    X(relay_reserve_failures, "Tries to get or renew a place at a relay that failed")              \
+    X(relay_bad_voucher, "Places whose voucher is not for us or not the relay's")                  \
     X(perf_timeout, "Perf streams on which no byte moved for 30 seconds")                          \
     X(allocation_failures, "Connections or streams lost to a failed allocation")
 

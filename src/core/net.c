@@ -70,6 +70,7 @@ size_t tern_net_queued(const tern_net *net, const tern_stream *s)
 
 void tern_net_init(tern_net *net)
 {
+    tern_list_init(&net->ears);
     tern_list_init(&net->sockets);
     tern_crowds_init(&net->pending);
     tern_limits_default(&net->limits);

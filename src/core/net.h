@@ -65,6 +65,17 @@ typedef enum tern_kept {
     TERN_KEPT_PROTOCOLS = 3,   /* swarm/'s: what a peer whom we dialled speaks */
 } tern_kept;
 
+/* A dial that somebody waits for. */
+typedef struct tern_net_dial tern_net_dial;
+
+/* Hears of the connections of a net: linked into net->ears, as long as it likes. */
+typedef struct tern_net_ear {
+    tern_list link;
+    void (*on_conn)(struct tern_net_ear *ear,
+                    tern_conn *conn); /* it joined the table; may be NULL */
+    void (*on_gone)(struct tern_net_ear *ear, tern_conn *conn); /* it is about to go; may be NULL */
+} tern_net_ear;
+
 typedef struct tern_net_ops {
     /* Registers / removes a protocol handler. TERN_E_STATE if the id is taken, TERN_E_NOMEM. */
     int (*handle)(tern_net *net, const tern_protocol *protocol);
@@ -104,6 +115,24 @@ typedef struct tern_net_ops {
      * from a file that somebody else wrote: parse it as a peer's bytes. */
     const uint8_t *(*recall)(tern_net *net, const tern_peer_id *peer, tern_kept kind,
                              size_t *ret_n);
+    /* Connects to a peer: over a connection that there is and that no relay limits, else to one of
+     * the addresses, which are lent until it returns, or those that are known. done comes once,
+     * from the loop, unless cancelled; conn is the swarm's, NULL with an error. NULL: memory is
+     * short. */
+    tern_net_dial *(*dial)(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs,
+                           size_t n,
+                           void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                           void *owner);
+    void (*cancel_dial)(tern_net_dial *dial);
+    /* What our listeners say of their addresses has changed: others are told. */
+    void (*readdress)(tern_net *net);
+    /* A place at a relay was granted or renewed until then (Unix seconds), or, why not NULL, could
+     * not be had; addr is the listener's. */
+    void (*reserved)(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
+                     uint64_t expires, const tern_error *why);
+    /* While a tag protects a peer its connections are not closed for being idle. TERN_E_NOMEM,
+     * TERN_E_LIMIT; taking it away is always 0. */
+    int (*protect)(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);
     /* More memory is used than allowed: the connections that hold most are closed at the end of
      * the turn. May be NULL; called by tern_net_grew. */
     void (*relieve)(tern_net *net);
@@ -130,6 +159,7 @@ struct tern_net {
     tern_counters counters;
     const char *agent;
     const tern_net_ops *ops;
+    tern_list ears;    /* tern_net_ear */
     tern_list sockets; /* streams over sockets that are alive, also dropped ones */
     uint32_t socket_count;
     uint32_t natives; /* conns of transports that make conns, alive: also those not secured yet */
@@ -147,7 +177,8 @@ struct tern_net {
     bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */
     bool early_data; /* a dial that resumes is given before the peer answers, and what is safe to be
                         played twice travels with its first flight */
-    struct tern_quic *quic; /* made and freed by quic/ */
+    struct tern_quic *quic;         /* made and freed by quic/ */
+    struct tern_circuits *circuits; /* made and freed by nat/circuit */
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes), the host's; NULL = none */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;
      * the callee takes the stream and answers. NULL answers 404. */

@@ -63,6 +63,7 @@ struct tern_stream {
     unsigned closed : 1;      /* ... and was told */
     unsigned dropped : 1;     /* no owner any more */
     unsigned in_event : 1;    /* an owner's handler is running */
+    unsigned limited : 1;     /* it runs through a relay that limits it: a conn made of it does */
 };
 
 /* The first call. A silent stream without owner; ops must have write, room, consumed, end, reset,

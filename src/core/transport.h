@@ -49,7 +49,11 @@ struct tern_listener {
     const tern_transport *transport;
     const tern_listener_events *events;
     void *owner;
-    tern_multiaddr *addr;            /* as bound, real port; a reference held here */
+    tern_multiaddr *addr;  /* as bound, real port; a reference held here */
+    tern_multiaddr **more; /* where it can be reached besides; references held here */
+    size_t more_count;
+    bool silent; /* nobody could reach it now: not announced. After a change of this or of `more`
+                    the implementation calls net->ops->readdress */
     void (*close)(tern_listener *l); /* stops, frees; no event follows; conns live on */
 };
 

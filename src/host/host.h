@@ -9,6 +9,7 @@
 #include <tern/tern.h>
 
 #include "loop/loop.h"
+#include "nat/relay.h"
 #include "proto/identify.h"
 #include "proto/ping.h"
 #include "swarm/swarm.h"
@@ -26,6 +27,7 @@ struct tern_node {
     const tern_mux *muxes[TERN_PARTS_MAX + 1];
     tern_swarm *swarm;
     tern_identify *identify;
+    tern_relay *relay; /* NULL: not served */
     tern_page *page;
     tern_certificate *certificate; /* NULL without files of one */
     tern_crowds answers;           /* HTTP answers under way */
@@ -76,6 +78,8 @@ void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
                     const tern_endpoint *remote);
 /* limits.c: options and defaults. */
 void tern_node_limits(const tern_options *options, tern_limits *ret);
+/* The relay service by the options. TERN_E_NOMEM. */
+int tern_node_serve_relay(tern_node *node);
 /* certificate.c: reads the files of options.tls_cert, tls_key and tls_ca, and watches the first
  * two; 0 or an error that names the file. */
 int tern_node_load_certificates(tern_node *node, tern_error *reterr);

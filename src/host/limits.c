@@ -56,6 +56,30 @@ static void promise_less(tern_limits *l)
     l->conn_window_max = l->conn_window_max < all ? l->conn_window_max : (uint32_t)all;
 }
 
+static uint32_t or (uint32_t value, uint32_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+int tern_node_serve_relay(tern_node *node)
+{
+    const tern_options *o = &node->options;
+    tern_relay_limits l;
+    tern_relay_limits_default(&l);
+    l.reservations = or (o->relay_reservations, l.reservations);
+    l.reservations_per_ip = o->max_connections_per_ip < 0 ? 0 : or (o->relay_reservations_per_ip,
+                                                                    l.reservations_per_ip);
+    l.circuits = or (o->relay_circuits, l.circuits);
+    l.circuits_per_peer = or (o->relay_circuits_per_peer, l.circuits_per_peer);
+    if (o->relay_duration_s != 0) {
+        l.duration = o->relay_duration_s < 0 ? 0 : (uint64_t)o->relay_duration_s * TERN_SEC;
+    }
+    if (o->relay_data != 0) {
+        l.data = o->relay_data < 0 ? 0 : (uint64_t)o->relay_data;
+    }
+    return tern_relay_new(tern_node_net(node), &l, &node->relay);
+}
+
 static void set_time(uint64_t *time, uint32_t ms)
 {
     if (ms > 0) {

@@ -88,6 +88,10 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
         {"negotiation_limit_ms", "To agree on a stream's protocol", l->negotiation_time / TERN_MS},
         {"identify_limit_ms", "For identify", l->identify_time / TERN_MS},
         {"stall_limit_ms", "For output to move", l->write_stall_time / TERN_MS},
+        {"relay_places", "Peers that have a place here",
+         node->relay != NULL ? tern_relay_reservations(node->relay) : 0},
+        {"relay_circuits", "Circuits that we relay now",
+         node->relay != NULL ? tern_relay_circuits(node->relay) : 0},
         {"http_answers", "HTTP answers under way", node->answers.count},
         {"resident_bytes", "Memory of the process", resident()},
     };

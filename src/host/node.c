@@ -102,6 +102,15 @@ static void on_addresses(void *owner)
     }
 }
 
+static void on_reservation(void *owner, const tern_multiaddr *addr, const tern_peer_id *relay,
+                           uint64_t expires, const tern_error *why)
+{
+    tern_node *node = owner;
+    if (node->options.events != NULL && node->options.events->on_reservation != NULL) {
+        node->options.events->on_reservation(node->options.owner, node, addr, relay, expires, why);
+    }
+}
+
 static void on_awake(void *owner)
 {
     tern_node_probe_all(owner);
@@ -150,6 +159,7 @@ static const tern_swarm_events swarm_events = {
     .on_protocols = on_protocols,
     .on_misbehaving = tern_node_tell_misbehaving,
     .on_addresses = on_addresses,
+    .on_reservation = on_reservation,
     .on_awake = on_awake,
     .on_stopped = on_stopped,
 };
@@ -238,6 +248,9 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     if (node->options.no_identify) {
         tern_swarm_unhandle(net, TERN_IDENTIFY_ID);
         tern_swarm_unhandle(net, TERN_IDENTIFY_PUSH_ID);
+    }
+    if (node->options.relay_service && (code = tern_node_serve_relay(node)) != 0) {
+        return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
     if (!node->options.no_ping && (code = tern_ping_serve(net)) != 0) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
@@ -413,6 +426,7 @@ void tern_node_free(tern_node *node)
     tern_node_free_sync(node);
     tern_node_free_protocols(node);
     tern_identify_free(node->identify);
+    tern_relay_free(node->relay);
     if (node->swarm != NULL) {
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);

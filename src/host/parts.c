@@ -4,6 +4,8 @@
 
 #include "mux/mplex.h"
 #include "mux/yamux.h"
+#include "nat/circuit.h"
+#include "nat/relay_message.h"
 #include "proto/identify.h"
 #include "proto/perf.h"
 #include "proto/ping.h"
@@ -15,13 +17,11 @@
 #include "webrtc/direct.h"
 #include "webtransport/webtransport.h"
 
-const tern_transport *const tern_parts_transports[] = {&tern_quic_transport,
-                                                       &tern_wss_transport,
-                                                       &tern_ws_transport,
-                                                       &tern_tcp_transport,
-                                                       &tern_webrtc_direct,
-                                                       &tern_webtransport_transport,
-                                                       NULL};
+const tern_transport *const tern_parts_transports[] = {
+    &tern_quic_transport,    &tern_wss_transport,
+    &tern_ws_transport,      &tern_tcp_transport,
+    &tern_webrtc_direct,     &tern_webtransport_transport,
+    &tern_circuit_transport, NULL};
 const tern_secure *const tern_parts_secures[] = {&tern_noise, &tern_tls, NULL};
 const tern_mux *const tern_parts_muxes[] = {&tern_yamux, &tern_mplex, NULL};
 
@@ -34,6 +34,7 @@ static const tern_feature features[] = {
      "/ip4|ip6|dns*/…/udp/PORT/quic-v1/webtransport/certhash/HASH/certhash/HASH", true, true},
     {"transport", "webrtc-direct", "/ip4|ip6|dns*/…/udp/PORT/webrtc-direct/certhash/HASH", true,
      true},
+    {"transport", "circuit", "RELAY/p2p/ID/p2p-circuit", true, true},
     {"security", "noise", "/noise", true, true},
     {"security", "tls", "/tls/1.0.0", true, true},
     {"network", "private (PSK)", "/key/swarm/psk/1.0.0", true, true},
@@ -43,6 +44,8 @@ static const tern_feature features[] = {
     {"protocol", "identify push", TERN_IDENTIFY_PUSH_ID, true, true},
     {"protocol", "ping", TERN_PING_ID, true, true},
     {"protocol", "perf", TERN_PERF_ID, true, true},
+    {"protocol", "relay hop", TERN_RELAY_HOP_ID, true, true},
+    {"protocol", "relay stop", TERN_RELAY_STOP_ID, true, true},
     {"key", "ed25519", "", true, true},
     {"key", "secp256k1", "", true, true},
     {"key", "ecdsa", "P-256", true, true},

@@ -73,7 +73,13 @@ static void collect(tern_swarm *swarm)
         return;
     }
     for (tern_list *l = swarm->listeners.next; l != &swarm->listeners; l = l->next) {
-        add_expanded(swarm, TERN_CONTAINER(l, tern_swarm_listener, link)->listener->addr);
+        const tern_listener *listener = TERN_CONTAINER(l, tern_swarm_listener, link)->listener;
+        if (!listener->silent) {
+            add_expanded(swarm, listener->addr);
+        }
+        for (size_t i = 0; !listener->silent && i < listener->more_count; i++) {
+            add(swarm, tern_multiaddr_ref(listener->more[i]));
+        }
     }
 }
 

@@ -51,6 +51,7 @@ struct tern_dialer {
     tern_peer_id peer;
     bool cautious; /* the peer is known to refuse optimism */
     bool alone;    /* a fresh connection was asked for: nobody joins */
+    bool direct;   /* not through a relay */
     tern_list requests;
     candidate candidates[TERN_DIAL_ADDRS_MAX];
     size_t count, running;
@@ -457,6 +458,10 @@ static void resolved(tern_op *op, const tern_error *error)
 
 static void add_address(tern_dialer *d, tern_multiaddr *addr)
 {
+    tern_ma_part part;
+    if (d->direct && tern_ma_find(addr, TERN_MA_P2P_CIRCUIT, &part)) {
+        return;
+    }
     if (!tern_resolve_needed(addr)) {
         add_candidate(d, addr, NULL);
         return;
@@ -497,7 +502,8 @@ static tern_dialer *find_dialer(tern_swarm *swarm, const tern_dial_request *r)
 {
     for (tern_list *l = swarm->dials.next; l != &swarm->dials; l = l->next) {
         tern_dialer *d = TERN_CONTAINER(l, tern_dialer, link);
-        if (!r->fresh && !d->alone && r->peer.len > 0 && tern_peer_id_equal(&d->peer, &r->peer)) {
+        if (!r->fresh && !d->alone && d->direct == r->direct && r->peer.len > 0 &&
+            tern_peer_id_equal(&d->peer, &r->peer)) {
             return d;
         }
     }
@@ -511,6 +517,7 @@ static tern_dialer *new_dialer(tern_swarm *swarm, const tern_dial_request *r)
         d->swarm = swarm;
         d->peer = r->peer;
         d->alone = r->fresh;
+        d->direct = r->direct;
         tern_known_peer *known =
             r->peer.len > 0 ? tern_peerstore_get(&swarm->store, &r->peer) : NULL;
         d->cautious = known != NULL && known->cautious;
@@ -545,8 +552,9 @@ int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
         finish_now(r, TERN_E_SELF, "this is our own peer id");
         return 0;
     }
-    if (!r->fresh && r->peer.len > 0) {
-        give_conn(swarm, r, tern_swarm_find(swarm, &r->peer));
+    tern_conn *known_conn = r->fresh || r->peer.len == 0 ? NULL : tern_swarm_find(swarm, &r->peer);
+    if (known_conn != NULL && !(r->direct && known_conn->facts.limited)) {
+        give_conn(swarm, r, known_conn);
     }
     if (r->conn != NULL) {
         tern_op_finish(&r->op, NULL);

@@ -15,6 +15,10 @@ enum { CLOSE_LIMIT = 0x1001, CLOSE_GATED = 0x1007 };
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
 static bool admits(tern_net *net, const tern_endpoint *remote);
+static void readdress(tern_net *net);
+static void reserved(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
+                     uint64_t expires, const tern_error *why);
+static int protect(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);
 static void on_stopped(tern_deferred *d);
 static void on_sockets_gone(tern_deferred *d);
 static void on_drain_time(tern_timer *timer);
@@ -31,6 +35,11 @@ static const tern_net_ops net_ops = {
     .identified = identified,
     .remember = tern_swarm_remember,
     .recall = tern_swarm_recall,
+    .dial = tern_swarm_net_dial,
+    .cancel_dial = tern_swarm_cancel_net_dial,
+    .readdress = readdress,
+    .reserved = reserved,
+    .protect = protect,
     .relieve = tern_connmgr_over,
 };
 
@@ -133,11 +142,14 @@ static int set_block_count(tern_swarm *swarm, const tern_endpoint *block, size_t
     return tern_map_set(&swarm->blocks, block, sizeof *block, (void *)(uintptr_t)n);
 }
 
+/* Behind a relay nobody's IP is known: it is the relay's that the address begins with. */
 tern_endpoint tern_swarm_ip_of(const tern_multiaddr *addr)
 {
     tern_endpoint e;
     uint32_t transport;
-    if (addr == NULL || !tern_ma_endpoint(addr, &e, &transport)) {
+    tern_ma_part part;
+    if (addr == NULL || tern_ma_find(addr, TERN_MA_P2P_CIRCUIT, &part) ||
+        !tern_ma_endpoint(addr, &e, &transport)) {
         memset(&e, 0, sizeof e);
     }
     e.port = 0;
@@ -197,6 +209,20 @@ static void on_drain_time(tern_timer *timer)
     tern_tcp_streams_abort(&TERN_CONTAINER(timer, tern_swarm, stop_timer)->net);
 }
 
+/* An ear may leave while it hears. */
+static void tell_ears(tern_net *net, tern_conn *conn, bool gone)
+{
+    tern_list *next;
+    for (tern_list *l = net->ears.next; l != &net->ears; l = next) {
+        tern_net_ear *ear = TERN_CONTAINER(l, tern_net_ear, link);
+        void (*hear)(tern_net_ear *, tern_conn *) = gone ? ear->on_gone : ear->on_conn;
+        next = l->next;
+        if (hear != NULL) {
+            hear(ear, conn);
+        }
+    }
+}
+
 static void on_stream(void *owner, tern_conn *conn, tern_stream *s)
 {
     (void)conn;
@@ -214,6 +240,7 @@ static void on_closed(void *owner, tern_conn *conn, const tern_error *why)
         tern_peerstore_set_cautious(&swarm->store, &conn->facts.peer); /* it refused the muxer */
     }
     tern_swarm_dial_lost(swarm, conn, why);
+    tell_ears(&swarm->net, conn, true);
     swarm->events->on_disconnected(swarm->owner, conn, why);
     forget_conn(c);
     check_stopped(swarm);
@@ -332,6 +359,7 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
              conn->facts.security, conn->facts.muxer);
     tern_conn_take(conn, &conn_events, c);
     swarm->events->on_connected(swarm->owner, conn);
+    tell_ears(&swarm->net, conn, false);
     tern_connmgr_check(swarm);
     return 0;
 }
@@ -416,6 +444,34 @@ size_t tern_swarm_close_gated(tern_swarm *swarm)
         }
     }
     return n;
+}
+
+static void readdress(tern_net *net)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    tern_swarm_forget_addresses(swarm);
+    if (!swarm->stopping) {
+        swarm->events->on_addresses(swarm->owner);
+    }
+}
+
+static void reserved(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
+                     uint64_t expires, const tern_error *why)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    if (!swarm->stopping && swarm->events->on_reservation != NULL) {
+        swarm->events->on_reservation(swarm->owner, addr, relay, expires, why);
+    }
+}
+
+static int protect(tern_net *net, const tern_peer_id *peer, const char *tag, bool on)
+{
+    tern_connmgr *m = &tern_swarm_of(net)->connmgr;
+    if (on) {
+        return tern_connmgr_protect(m, peer, tag);
+    }
+    tern_connmgr_unprotect(m, peer, tag);
+    return 0;
 }
 
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity)

@@ -4,6 +4,7 @@
  *   swarm.c     birth, stop, the table of connections
  *   listen.c    listeners, accepted streams, pending upgrades and their limits
  *   dial.c      a peer with many addresses: race, upgrade, keep one
+ *   net_dial.c  the same for parts of ours
  *   resolve.c   names to addresses        dial_rank.c  which address when
  *   streams.c   protocols: incoming streams to handlers, outgoing ones negotiated
  *   addrs.c     what we announce          peerstore.c  what we know of peers
@@ -38,8 +39,11 @@ typedef struct tern_swarm_events {
     /* An incoming connection broke the rules before it was secured; may be NULL. */
     void (*on_misbehaving)(void *owner, const tern_endpoint *remote, const tern_error *why);
     void (*on_addresses)(void *owner); /* the machine's addresses changed */
-    void (*on_awake)(void *owner);     /* we stood still: connections may be dead unnoticed */
-    void (*on_stopped)(void *owner);   /* after tern_swarm_stop: nothing is open any more */
+    /* See net->ops->reserved. */
+    void (*on_reservation)(void *owner, const tern_multiaddr *addr, const tern_peer_id *relay,
+                           uint64_t expires, const tern_error *why);
+    void (*on_awake)(void *owner);   /* we stood still: connections may be dead unnoticed */
+    void (*on_stopped)(void *owner); /* after tern_swarm_stop: nothing is open any more */
 } tern_swarm_events;
 
 /* A live connection in the table. */
@@ -150,7 +154,8 @@ typedef struct tern_dial_request {
     tern_multiaddr *const
         *addrs; /* lent until start returns; the store's addresses of peer join them */
     size_t addr_count;
-    bool fresh; /* a new connection even if there is one */
+    bool fresh;  /* a new connection even if there is one */
+    bool direct; /* one that a relay limits does not count, and none is dialled through a relay */
     /* out */
     tern_conn *conn;             /* lent: the swarm's */
     tern_dial_attempt *attempts; /* what was tried */
@@ -169,6 +174,13 @@ void tern_dial_request_clear(tern_dial_request *request);
 /* A conn is going: whoever was given it and does not know yet hears that instead. */
 void tern_swarm_dial_lost(tern_swarm *swarm, const tern_conn *conn, const tern_error *why);
 void tern_swarm_cancel_dials(tern_swarm *swarm);
+
+/* ---- net_dial.c ---- */
+tern_net_dial *
+tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
+                    void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                    void *owner);
+void tern_swarm_cancel_net_dial(tern_net_dial *dial);
 
 /* ---- streams.c ---- */
 int tern_swarm_handle(tern_net *net, const tern_protocol *protocol);

@@ -262,6 +262,7 @@ int tern_upgrade_start(tern_upgrade *u)
     u->mux_ids[n] = NULL;
     u->chosen = NULL;
     u->conn = NULL;
+    u->facts.limited = u->stream->limited;
     u->retry = u->crossed = false;
     memset(&u->secure, 0, sizeof u->secure);
     memset(&u->negotiation, 0, sizeof u->negotiation);

@@ -33,7 +33,7 @@ typedef struct tern_upgrade {
     bool initiator;      /* role: security initiator and muxer client */
     bool optimistic;
     tern_peer_id expected; /* len 0 = anybody */
-    tern_conn_facts facts; /* local, remote, transport, inbound, limited; references taken over */
+    tern_conn_facts facts; /* local, remote, transport, inbound; references taken over */
     /* out */
     tern_conn *conn;
     bool retry;   /* failed only because it was optimistic */

@@ -167,6 +167,30 @@ def metrics(node):
     return {name: int(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
 
 
+async def relayed(cli):
+    """--relay-service, --relay: a place, a circuit, what both ends and the relay tell, what is refused."""
+    async with cli.node("--relay-service", "on", name="relay") as relay:
+        at = relay.addrs[0]
+        async with cli.node("--relay", at, name="behind") as behind:
+            told = await behind.happens("reservation", relay=relay.peer)
+            want(told["addrs"] == [at + "/p2p-circuit"] and told["expires"] > 1700000000, "reservation", told)
+            await behind.happens("listening", addrs=[*behind.addrs, f"{at}/p2p-circuit/p2p/{behind.peer}"])
+            through = f"{at}/p2p-circuit/p2p/{behind.peer}"
+            await cli.call("ping", "-c", "2", "-i", "0", through)
+            came = await behind.happens("connected", transport="circuit")
+            expect(came, direction="in", limited=True, security="noise", muxer="yamux")
+            gauges = metrics(relay)
+            want(gauges["tern_relay_places"] == 1 and gauges["tern_relay_circuits_total"] == 1, "gauges", gauges)
+            await stop(behind)
+        await cli.says(1, "ping", "-c", "1", through)
+        await stop(relay)
+    async with cli.node(name="plain") as plain, cli.node("--relay", plain.addrs[0], name="b") as b:
+        told = await b.happens("reservation", relay=plain.peer)
+        want("cannot be asked" in told["error"], "error", told)
+        await stop(b)
+        await stop(plain)
+
+
 async def who_may_connect(cli):
     """--deny, --allow, and the commands that change them while the node runs."""
     async with cli.node(name="a") as a, cli.node("--deny", "127.0.0.0/8", name="b") as b:
@@ -594,5 +618,6 @@ def tests():
               for options, most in ((["--max-connections-per-ip", "2"], 2), (["--max-connections", "1"], 1), ([], 8))]
     found += [("run: --max-connections-per-ip 0", limit_lifted), ("run: --config", config),
               ("run: --config with mistakes", bad_config), ("run: logs", logs), ("run: the limits are as told", limits_are_told),
+              ("run: --relay and --relay-service", relayed),
               ("run: --deny and --allow", who_may_connect)]
     return found

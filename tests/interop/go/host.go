@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -39,9 +40,16 @@ func newHost(a args) (host.Host, error) {
 		libp2p.Transport(websocket.New, web...),
 		libp2p.ProtocolVersion("ipfs/0.1.0"),
 		libp2p.UserAgent("go-libp2p"),
-		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
+	}
+	switch {
+	case a.relayService: // it serves when it believes to be public
+		options = append(options, libp2p.EnableRelay(), libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+	case a.relay != "" || strings.Contains(a.addr, "/p2p-circuit"):
+		options = append(options, libp2p.EnableRelay())
+	default:
+		options = append(options, libp2p.DisableRelay())
 	}
 	if len(a.listen) == 0 {
 		options = append(options, libp2p.NoListenAddrs)

@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -34,6 +35,8 @@ type args struct {
 	psk              string // file of a private network's key
 	tlsCert, tlsKey  string // of Secure WebSocket
 	tlsCA            string // trusted by it
+	relayService     bool   // relays for others
+	relay            string // where a place is reserved
 	count            int
 	upload, download uint64
 }
@@ -68,24 +71,51 @@ func run(words []string) error {
 }
 
 // listen says where it listens and serves ping, identify and perf until stdin ends.
-func listen(h host.Host, _ args) error {
+func listen(h host.Host, a args) error {
 	h.SetStreamHandler(perfProtocol, servePerf)
+	circuits, err := reserve(h, a.relay)
+	if err != nil {
+		return err
+	}
 	h.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
 		state := c.ConnState()
 		say("connected", fields{"peer": c.RemotePeer(), "transport": state.Transport,
 			"security": state.Security, "muxer": state.StreamMultiplexer})
 	}})
-	var addrs []string
+	addrs := circuits
 	for _, addr := range h.Addrs() {
 		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", addr, h.ID()))
 	}
 	say("listening", fields{"peer": h.ID(), "addrs": addrs})
-	_, err := io.Copy(io.Discard, os.Stdin)
+	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
+// reserve asks a relay for a place, and returns the addresses that this gives.
+func reserve(h host.Host, relay string) ([]string, error) {
+	if relay == "" {
+		return nil, nil
+	}
+	info, err := peer.AddrInfoFromString(relay)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	defer cancel()
+	if err := h.Connect(ctx, *info); err != nil {
+		return nil, err
+	}
+	place, err := client.Reserve(ctx, h, *info)
+	if err != nil {
+		return nil, err
+	}
+	say("reservation", fields{"relay": info.ID, "expires": place.Expiration.Unix(), "addrs": texts(place.Addrs),
+		"data": place.LimitData, "duration": place.LimitDuration.Seconds(), "voucher": place.Voucher != nil})
+	return []string{fmt.Sprintf("%s/p2p-circuit/p2p/%s", relay, h.ID())}, nil
+}
+
 func pingPeer(h host.Host, a args) error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(network.WithAllowLimitedConn(context.Background(), "test"))
 	defer cancel()
 	start := time.Now()
 	target, err := connect(ctx, h, a)
@@ -143,7 +173,7 @@ func connect(ctx context.Context, h host.Host, a args) (peer.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialLimit)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, "test"), dialLimit)
 	defer cancel()
 	return info.ID, h.Connect(ctx, *info)
 }
@@ -199,6 +229,10 @@ func parse(words []string) (args, error) {
 			a.tlsKey = value
 		case "--tls-ca":
 			a.tlsCA = value
+		case "--relay-service":
+			a.relayService = value == "on"
+		case "--relay":
+			a.relay = value
 		case "-c":
 			a.count, err = strconv.Atoi(value)
 		case "--upload":

@@ -1,0 +1,18 @@
+/* The transport "circuit" (libp2p specs, relay/circuit-v2), the client's side: streams that run
+ * through a relay, to be upgraded as any other.
+ *
+ *     dial      RELAY/p2p/R/p2p-circuit/p2p/PEER    the relay is asked to connect us
+ *     listen    RELAY/p2p/R/p2p-circuit             a place is reserved there, and kept
+ *
+ * A listener dials its relay by itself, again and again with longer pauses; its address is
+ * announced while the reservation holds. The reservation is renewed after three quarters of its
+ * time, and made anew when the last connection to the relay is gone. Streams of a relay that said a
+ * limit are marked (tern_stream.limited). */
+#ifndef TERN_NAT_CIRCUIT_H
+#define TERN_NAT_CIRCUIT_H
+
+#include "core/transport.h"
+
+extern const tern_transport tern_circuit_transport;
+
+#endif
