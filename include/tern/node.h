@@ -127,6 +127,8 @@ typedef struct tern_options {
     uint32_t relay_circuits_per_peer;   /* 16 */
     int32_t relay_duration_s;           /* of a circuit: 120; negative = no limit */
     int64_t relay_data; /* bytes each way of a circuit: 128 KiB; negative = no limit */
+    bool no_resumption; /* QUIC: no tickets are asked for or given, every connection is a fresh one
+                         */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

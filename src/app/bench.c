@@ -1,4 +1,5 @@
-/* tern bench connect: so many fresh connections, a few at a time: per second, and percentiles.
+/* tern bench connect: so many connections, a few at a time, fresh or resumed: per second, and
+ * percentiles.
  * tern bench idle: opens connections, each from an identity of its own, and holds them.
  *
  * Every hand is a node; all of them live on the loop of the first one, which stops last. */
@@ -16,6 +17,7 @@ typedef struct hand {
     bench *b;
     tern_node *node; /* NULL = not made yet */
     uint64_t started;
+    tern_peer_id peer;
     bool stopped;
 } hand;
 
@@ -24,9 +26,9 @@ struct bench {
     const char *addr;
     bool idle;
     hand *hands;
-    long hand_count, made, running; /* running: hands that have not stopped */
-    long begun, done, failed, lost; /* dials */
-    uint64_t *times;                /* of the dials that succeeded */
+    long hand_count, made, running;          /* running: hands that have not stopped */
+    long begun, done, failed, lost, resumed; /* dials */
+    uint64_t *times;                         /* of the dials that succeeded */
     uint64_t started, finished;
     bool stopping, holding, interrupted;
 };
@@ -88,6 +90,7 @@ static void summarise(bench *b)
                       (json_int_t)n, "failed", (json_int_t)b->failed, "seconds", seconds,
                       "per_second", per_second, "p50_us", (json_int_t)percentile(b, 50), "p95_us",
                       (json_int_t)percentile(b, 95), "p99_us", (json_int_t)percentile(b, 99));
+        json_object_set_new(o, "resumed", json_integer(b->resumed));
         if (b->idle) {
             json_object_set_new(o, "lost", json_integer(b->lost));
         }
@@ -98,6 +101,9 @@ static void summarise(bench *b)
             "p50 %.3f p95 %.3f p99 %.3f ms",
             n, seconds, b->failed, per_second, (double)percentile(b, 50) / 1e3,
             (double)percentile(b, 95) / 1e3, (double)percentile(b, 99) / 1e3);
+    if (b->o->resumed) {
+        app_say("%ld were resumed", b->resumed);
+    }
     if (b->idle) {
         app_say("%ld were lost while held", b->lost);
     }
@@ -159,6 +165,30 @@ static void next_idle(bench *b)
     next_dial(h);
 }
 
+static void go_on(hand *h)
+{
+    bench *b = h->b;
+    if (b->done == b->o->count) {
+        dials_over(b);
+    } else if (b->idle) {
+        next_idle(b);
+    } else {
+        next_dial(h);
+    }
+}
+
+/* What came before the answer are the tickets. */
+static void ponged(void *owner, uint64_t rtt, const tern_error *error)
+{
+    hand *h = owner;
+    (void)rtt;
+    (void)error;
+    if (!h->b->stopping) {
+        tern_node_disconnect(h->node, &h->peer);
+        go_on(h);
+    }
+}
+
 static void dialled(void *owner, tern_conn *conn, const tern_error *error,
                     const tern_dial_report *reports, size_t report_count)
 {
@@ -176,17 +206,17 @@ static void dialled(void *owner, tern_conn *conn, const tern_error *error,
         }
     } else {
         b->times[b->done - 1 - b->failed] = tern_node_now(h->node) - h->started;
+        const tern_conn_facts *f = tern_conn_get_facts(conn);
+        b->resumed += f->resumed;
+        h->peer = f->peer;
+        if (b->o->resumed && !b->idle && tern_node_ping(h->node, conn, ponged, h) == 0) {
+            return;
+        }
         if (!b->idle) {
-            tern_node_disconnect(h->node, &tern_conn_get_facts(conn)->peer);
+            tern_node_disconnect(h->node, &h->peer);
         }
     }
-    if (b->done == b->o->count) {
-        dials_over(b);
-    } else if (b->idle) {
-        next_idle(b);
-    } else {
-        next_dial(h);
-    }
+    go_on(h);
 }
 
 static void next_dial(hand *h)
@@ -225,6 +255,7 @@ static int make_hand(bench *b, hand *h, tern_key *key, tern_error *reterr)
                                             .on_stopped = on_stopped};
     tern_options options;
     app_node_options(b->o, key, &events, h, &options);
+    options.no_resumption |= !b->idle && !b->o->resumed;
     options.no_identify = !b->idle; /* a handshake is measured, not what follows it */
     options.beside = h != base(b) ? base(b)->node : NULL;
     h->b = b;

@@ -19,6 +19,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->psk = o->psk != NULL ? o->psk_key : NULL;
     ret->tcp_fast_open = o->tcp_fast_open;
     ret->early_data = o->early_data;
+    ret->no_resumption = o->no_resumption;
     ret->key = key;
     ret->data = app_data(o);
     ret->events = events;

@@ -236,6 +236,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     net->psk = node->options.psk;
     net->fast_open = node->options.tcp_fast_open;
     net->early_data = node->options.early_data;
+    net->no_resumption = node->options.no_resumption;
     code = tern_noise_identity_new(net->loop, key, &net->noise);
     if (code != 0) {
         return tern_fail(reterr, code, "host", "the identity key cannot sign: %s",

@@ -208,7 +208,7 @@ static void evict(tern_crowd_member *place)
 }
 
 quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
-                            const ngtcp2_cid *original)
+                            const ngtcp2_cid *original, bool known)
 {
     quic_conn *c = new_conn(e, from, true);
     ngtcp2_settings settings;
@@ -226,9 +226,12 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     if (original != NULL) { /* it came back with the token of our Retry */
         params.retry_scid = hd->dcid;
         params.retry_scid_present = 1;
+    }
+    if (original != NULL || known) {
         settings.token = hd->token;
         settings.tokenlen = hd->tokenlen;
-        settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+        settings.token_type =
+            original != NULL ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
     }
     tern_loop_random(e->net->loop, scid.data, scid.datalen);
     params.stateless_reset_token_present = ngtcp2_crypto_generate_stateless_reset_token(
@@ -265,7 +268,7 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
         return NULL;
     }
     memset(&kept, 0, sizeof kept);
-    if (app == NULL) {
+    if (app == NULL && !e->net->no_resumption) {
         quic_kept_take(e->quic, &op->expected, to, &kept);
     }
     bool early = kept.params_n > 0 && e->net->early_data;

@@ -104,8 +104,10 @@ struct quic_conn {
 };
 
 /* ---- conn.c ---- */
+/* original: the id that the client chose before our Retry, NULL without one; known: a token of an
+ * earlier connection proves its address. */
 quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const ngtcp2_pkt_hd *hd,
-                            const ngtcp2_cid *original);
+                            const ngtcp2_cid *original, bool known);
 quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoint *to,
                           const tern_quic_app *app, void *session);
 /* A stream of ours, opened when the peer permits. */

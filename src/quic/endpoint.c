@@ -214,6 +214,19 @@ static bool token_holds(quic_endpoint *e, const tern_datagram *d, const ngtcp2_p
                tern_loop_now(e->net->loop)) == 0;
 }
 
+/* Whether a connection of before, in the life of its tickets, proved the address. By the wall
+ * clock, as it was made. */
+static bool known_address(quic_endpoint *e, const tern_datagram *d, const ngtcp2_pkt_hd *hd)
+{
+    quic_address remote;
+    quic_address_from(&remote, &d->from);
+    return hd->tokenlen > 0 && hd->token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR &&
+           ngtcp2_crypto_verify_regular_token(hd->token, hd->tokenlen, e->quic->token_key,
+                                              sizeof e->quic->token_key, remote.view.addr,
+                                              remote.view.addrlen, QUIC_TICKET_LIFE,
+                                              tern_loop_wall(e->net->loop)) == 0;
+}
+
 static void accept_initial(quic_endpoint *e, tern_datagram *d)
 {
     ngtcp2_pkt_hd hd;
@@ -227,14 +240,15 @@ static void accept_initial(quic_endpoint *e, tern_datagram *d)
         net->counters.accept_gated++;
         return;
     }
-    bool proven = token_holds(e, d, &hd, &original);
+    bool retried = token_holds(e, d, &hd, &original);
+    bool known = !retried && known_address(e, d, &hd);
     /* Where places are short an address is proven first: nobody is evicted for a forged one. */
-    if (!proven && net->pending.count >= net->limits.pending / 2) {
+    if (!retried && !known && net->pending.count >= net->limits.pending / 2) {
         send_retry(e, d, &hd);
         return;
     }
     tern_net_make_place(net, &d->from);
-    quic_conn *conn = quic_conn_accept(e, &d->from, &hd, proven ? &original : NULL);
+    quic_conn *conn = quic_conn_accept(e, &d->from, &hd, retried ? &original : NULL, known);
     if (conn == NULL) {
         net->counters.allocation_failures++;
         return;

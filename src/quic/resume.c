@@ -21,8 +21,8 @@ void quic_resume_hello(quic_conn *c, const uint8_t *p, size_t n)
     quic_resumption *r = &c->resumption;
     quic_hello hello;
     r->offered = NULL;
-    if (!quic_hello_read(p, n, &hello)) {
-        return; /* GnuTLS says what is wrong */
+    if (!quic_hello_read(p, n, &hello) || c->net->no_resumption) {
+        return; /* what is wrong with it GnuTLS says; without a key it takes no tickets */
     }
     r->takes_part = hello.asks && hello.libp2p;
     r->fresh = hello.fresh < FRESH_MOST ? hello.fresh : FRESH_MOST;

@@ -248,6 +248,45 @@ static void denied(void **state)
     a_denied_peer(true);
 }
 
+/* Where places are short an address is proven by a Retry first, which takes a round trip; the token
+ * of an earlier connection does as well. */
+static void a_known_address(void **state)
+{
+    quic_pair x;
+    sim_dial d;
+    (void)state;
+    quic_pair_open(&x, false, NULL);
+    sim_node *stranger = sim_nodes_add(&x.w, "-10.0.0.3", NULL);
+    quic_pair_meet(&x);
+    tern_node_net(x.b->node)->limits.pending = 1;
+    uint64_t start = sim_nodes_now(&x.w);
+    quic_pair_dial(&x);
+    assert_int_equal((sim_nodes_now(&x.w) - start) / TERN_MS, QUIC_PAIR_RTT / TERN_MS);
+    assert_int_equal(sim_counters(x.b)->quic_retries, 0);
+    start = sim_nodes_now(&x.w);
+    sim_nodes_dial_one(stranger, x.addr, &d);
+    assert_non_null(d.conn);
+    assert_int_equal((d.at - start) / TERN_MS, 2 * QUIC_PAIR_RTT / TERN_MS);
+    assert_int_equal(sim_counters(x.b)->quic_retries, 1);
+    sim_nodes_clear(&x.w);
+}
+
+/* Who wants no tickets gets none, and gives none. */
+static void none_wanted(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        quic_pair x;
+        quic_pair_open(&x, true, NULL);
+        tern_node_net(i == 0 ? x.a->node : x.b->node)->no_resumption = true;
+        quic_pair_meet(&x);
+        assert_int_equal(sim_counters(x.b)->quic_tickets_given, 0);
+        quic_pair_meet(&x);
+        assert_int_equal(sim_counters(x.b)->quic_tickets_refused, 0);
+        sim_nodes_clear(&x.w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +294,7 @@ int main(void)
         cmocka_unit_test(of_another_server), cmocka_unit_test(another_server_answers),
         cmocka_unit_test(one_bit_changed),   cmocka_unit_test(after_a_day),
         cmocka_unit_test(after_a_restart),   cmocka_unit_test(denied),
+        cmocka_unit_test(a_known_address),   cmocka_unit_test(none_wanted),
     };
     return TERN_TEST_MAIN(tests);
 }
