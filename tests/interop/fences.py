@@ -17,7 +17,8 @@ class Fences:
         return [*self._psk(row), *self._certificate(row)[0]]
 
     def dial(self, row):
-        return [*self._psk(row), *self._certificate(row)[1]]
+        credentials = ["--webrtc-credentials", row.credentials] if row.credentials else []
+        return [*self._psk(row), *self._certificate(row)[1], *credentials]
 
     def _psk(self, row):
         path = self._folder / "swarm.key"

@@ -37,12 +37,13 @@ class Row:
     key: str = "ed25519"  # of the identities on both sides
     actions: str = "ping identify"
     psk: bool = False  # in a private network
+    credentials: str = ""  # the scheme with which the peer dials WebRTC Direct; tern then only listens
 
     @property
     def name(self):
         words = [self.transport, self.security, self.muxer]
         words += [] if self.key == "ed25519" else [self.key]
-        return " ".join(words + (["psk"] if self.psk else []))
+        return " ".join(words + (["psk"] if self.psk else []) + ([self.credentials] if self.credentials else []))
 
     def missing(self, peer):
         """What the stack lacks for this row, or None."""
@@ -89,6 +90,7 @@ FULL = BASE + [
           actions="ping identify" + (" perf" if key == "ed25519" else ""))
       for key in ("ed25519", "secp256k1", "ecdsa", "rsa")),
     Row("webrtc-direct", "any", "any", peers="go js", actions="ping identify perf"),  # security and muxer are its own
+    Row("webrtc-direct", "any", "any", peers="go", actions="ping identify perf", credentials="v2"),
     *(Row("tcp", security, "yamux", key=key, actions="ping identify")
       for security in ("noise", "tls") for key in ("secp256k1", "ecdsa", "rsa")),
 ]

@@ -56,7 +56,7 @@ func newHost(a args) (host.Host, error) {
 	}
 	if a.psk == "" { // QUIC and WebRTC cannot carry a private network
 		options = append(options, libp2p.Transport(libp2pquic.NewTransport),
-			libp2p.Transport(libp2pwebrtc.New))
+			libp2p.Transport(libp2pwebrtc.New, libp2pwebrtc.WithDialerVersion(a.webrtcDialler)))
 	} else {
 		psk, err := readPSK(a.psk)
 		if err != nil {

@@ -32,6 +32,7 @@ type args struct {
 	security         string
 	muxer            string
 	keyType          string
+	webrtcDialler    int    // scheme of WebRTC Direct's credentials
 	psk              string // file of a private network's key
 	tlsCert, tlsKey  string // of Secure WebSocket
 	tlsCA            string // trusted by it
@@ -196,7 +197,7 @@ func say(name string, more fields) {
 }
 
 func parse(words []string) (args, error) {
-	a := args{keyType: "ed25519", count: 1}
+	a := args{keyType: "ed25519", count: 1, webrtcDialler: 1}
 	if len(words) == 0 {
 		return a, errors.New("usage: peer listen|ping|identify|perf ...")
 	}
@@ -223,6 +224,8 @@ func parse(words []string) (args, error) {
 			a.keyType = value
 		case "--psk":
 			a.psk = value
+		case "--webrtc-credentials":
+			a.webrtcDialler, err = strconv.Atoi(value[1:])
 		case "--tls-cert":
 			a.tlsCert = value
 		case "--tls-key":
