@@ -42,7 +42,7 @@ void tern_sctp_init(tern_sctp *s, const tern_sctp_events *events, void *owner,
     s->tag = tern_get32(random);
     s->tag += s->tag == 0;
     s->next_tsn = tern_get32(random + 4);
-    s->acked_tsn = s->next_tsn - 1;
+    s->acked_tsn = s->top_acked = s->next_tsn - 1;
     s->reset_seq = s->next_tsn;
     tern_buf_init(&s->cookie, TERN_SCTP_COOKIE_MAX);
     tern_buf_init(&s->control, CONTROL_MAX);
@@ -51,8 +51,9 @@ void tern_sctp_init(tern_sctp *s, const tern_sctp_events *events, void *owner,
     s->cwnd = 10 * TERN_SCTP_PACKET; /* RFC 6928's, as today's stacks */
     s->ssthresh = SIZE_MAX;
     s->rto = RTO_FIRST;
+    s->reorder = 1;
     s->told_window = TERN_SCTP_WINDOW;
-    s->t1 = s->t3 = s->sack_at = s->reset_at = UINT64_MAX;
+    s->t1 = s->t3 = s->sack_at = s->reset_at = s->lost_at = UINT64_MAX;
 }
 
 void tern_sctp_free(tern_sctp *s)
@@ -79,7 +80,7 @@ void sctp_down(tern_sctp *s, int code, uint64_t wire, const char *text)
         tern_error why;
         tern_fail_wire(&why, code, wire, "sctp", "%s", text);
         s->state = TERN_SCTP_DEAD;
-        s->t1 = s->t3 = s->sack_at = s->reset_at = UINT64_MAX;
+        s->t1 = s->t3 = s->sack_at = s->reset_at = s->lost_at = UINT64_MAX;
         s->events->on_down(s->owner, &why);
     }
 }
@@ -554,6 +555,7 @@ uint64_t tern_sctp_deadline(const tern_sctp *s)
 {
     uint64_t at = s->t1 < s->t3 ? s->t1 : s->t3;
     at = s->sack_at < at ? s->sack_at : at;
+    at = s->lost_at < at ? s->lost_at : at;
     return s->reset_at < at ? s->reset_at : at;
 }
 
@@ -599,6 +601,9 @@ void tern_sctp_tick(tern_sctp *s, uint64_t now)
     if (now >= s->reset_at) {
         s->reset_at = UINT64_MAX;
         s->wants |= WANT_RESET;
+    }
+    if (now >= s->lost_at) {
+        sctp_overtaken(s, now);
     }
     if (now >= s->t3) {
         sctp_t3(s, now);

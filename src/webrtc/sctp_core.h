@@ -6,7 +6,8 @@
  *
  *     sctp_core.c    the handshake, the walk over a packet, closing, timers
  *     sctp_recv.c    DATA in, SACK out
- *     sctp_send.c    DATA out, SACK in, congestion control
+ *     sctp_send.c    DATA out, SACK in
+ *     sctp_cc.c      congestion control
  *     sctp_reset.c   RE-CONFIG: streams that are over
  *
  * Data is given up in the order of its TSNs, so that what arrives in order is never copied; a loss
@@ -93,6 +94,7 @@ typedef struct tern_sctp {
     uint8_t peer_init[16];    /* fixed part of the peer's last INIT */
     /* sending */
     uint32_t next_tsn, acked_tsn; /* the next to give; all up to this were acknowledged */
+    uint32_t top_acked;           /* the highest in the latest SACK */
     tern_list ready;              /* streams with something queued, first come first */
     tern_list sent;               /* chunks in flight, by TSN */
     size_t queued;                /* bytes in all streams' queues */
@@ -100,6 +102,14 @@ typedef struct tern_sctp {
     size_t lost;                  /* chunks marked for retransmission */
     size_t peer_window;           /* what the peer would still take */
     size_t cwnd, ssthresh, partial;
+    size_t w_max, w_reno; /* CUBIC: where the last loss was, and what additive growth would have */
+    uint64_t epoch, k;    /* when growth began, 0 = it has not; milliseconds until it is at w_max */
+    uint64_t rack;        /* when the latest of what has arrived was sent ... */
+    uint32_t rack_tsn;    /* ... and its TSN */
+    uint64_t lost_at;     /* when what was overtaken counts as lost; UINT64_MAX = never */
+    unsigned reorder;     /* quarters of a round trip that the path reorders */
+    size_t undo_cwnd, undo_ssthresh; /* as they were before the last loss, 0 = not to be undone */
+    size_t undo_left;      /* chunks taken for lost since then, less those that were not */
     uint32_t recover;      /* end of fast recovery */
     bool recovering, fast; /* fast: one packet may go beyond cwnd */
     uint64_t srtt, rttvar, rto;
@@ -211,6 +221,12 @@ void sctp_sack(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n);
 void sctp_cumulative(tern_sctp *s, uint64_t now, uint32_t tsn);
 size_t sctp_put_data(tern_sctp *s, uint64_t now, uint8_t *out, size_t room);
 void sctp_t3(tern_sctp *s, uint64_t now);
+void sctp_overtaken(tern_sctp *s, uint64_t now); /* what waited long enough is lost */
+void sctp_cc_loss(tern_sctp *s);
+void sctp_cc_timeout(tern_sctp *s);
+void sctp_cc_grow(tern_sctp *s, uint64_t now, size_t acked);
+uint64_t sctp_cc_reorder(const tern_sctp *s);
+void sctp_cc_spurious(tern_sctp *s);
 void sctp_reconfig(tern_sctp *s, uint8_t *chunk, size_t n);
 size_t sctp_put_reset(tern_sctp *s, uint64_t now, uint8_t *out, size_t room);
 void sctp_reset_check(tern_sctp *s);

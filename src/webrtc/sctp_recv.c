@@ -101,8 +101,9 @@ void sctp_data(tern_sctp *s, uint64_t now, uint8_t *chunk, size_t len)
         s->wants |= WANT_SACK;
         return;
     }
-    if (tsn - s->cum_in >= TERN_SCTP_HELD ||
-        s->unread + s->held_bytes + n > TERN_SCTP_WINDOW + PROBE) {
+    /* What all wait for is taken beside what is held, or nothing would move any more. */
+    size_t beside = tsn == s->cum_in + 1 ? 0 : s->held_bytes;
+    if (tsn - s->cum_in >= TERN_SCTP_HELD || s->unread + beside + n > TERN_SCTP_WINDOW + PROBE) {
         s->wants |= WANT_SACK;
         sctp_fault(s, TERN_SCTP_BEYOND);
         return;

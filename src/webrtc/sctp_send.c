@@ -1,17 +1,14 @@
-/* SCTP: DATA out, SACK in, congestion control (RFC 9260, 6 and 7). See sctp_core.h.
+/* SCTP: DATA out, SACK in (RFC 9260, 6). See sctp_core.h.
  *
  * A chunk lies in its stream's queue, then, with a TSN, in `sent` until it is acknowledged. Streams
- * take turns by the message. Loss is told by three reports of what was sent later, or by T3. */
+ * take turns by the message. */
 #include "base/mem.h"
 #include "webrtc/sctp_core.h"
 
 enum {
     FIRST = 2,
     LAST = 1,
-    MISSING = 3,    /* reports until a chunk counts as lost */
     ERRORS_MAX = 8, /* timeouts in a row */
-    CWND_MIN = 4 * TERN_SCTP_PACKET,
-    CWND_MAX = 8 << 20,
 };
 
 #define RTO_MIN UINT64_C(200000000)
@@ -22,7 +19,7 @@ typedef struct sctp_chunk {
     uint64_t sent_at;
     uint32_t tsn, ppid;
     uint16_t sid, ssn, len;
-    uint8_t flags, missing;
+    uint8_t flags;
     bool acked, lost, again; /* again: sent more than once */
     uint8_t data[];
 } sctp_chunk;
@@ -164,7 +161,6 @@ static size_t put_lost(tern_sctp *s, uint64_t now, uint8_t *out, size_t room)
         }
         c->lost = false;
         c->again = true;
-        c->missing = 0;
         s->lost--;
         departs(s, now, c);
         n += put_chunk(c, out + n);
@@ -221,31 +217,7 @@ size_t sctp_put_data(tern_sctp *s, uint64_t now, uint8_t *out, size_t room)
     return n + put_new(s, now, out + n, room - n);
 }
 
-/* ---- congestion control ---- */
-
-static void shrink(tern_sctp *s)
-{
-    size_t half = s->cwnd / 2;
-    s->ssthresh = half > CWND_MIN ? half : CWND_MIN;
-    s->partial = 0;
-}
-
-static void grow(tern_sctp *s, size_t acked, bool full)
-{
-    if (s->recovering || !full || acked == 0) {
-        return; /* an unused window does not grow (7.2.1) */
-    }
-    if (s->cwnd < s->ssthresh) {
-        s->cwnd += acked;
-    } else {
-        s->partial += acked;
-        if (s->partial >= s->cwnd) {
-            s->partial -= s->cwnd;
-            s->cwnd += TERN_SCTP_PACKET;
-        }
-    }
-    s->cwnd = s->cwnd < CWND_MAX ? s->cwnd : CWND_MAX;
-}
+/* ---- time and loss ---- */
 
 static void measured(tern_sctp *s, uint64_t rtt)
 {
@@ -269,8 +241,7 @@ void sctp_t3(tern_sctp *s, uint64_t now)
         return;
     }
     if (!probing) {
-        shrink(s);
-        s->cwnd = TERN_SCTP_PACKET;
+        sctp_cc_timeout(s);
         s->recovering = false;
     }
     for (tern_list *l = s->sent.next; l != &s->sent; l = l->next) {
@@ -289,12 +260,19 @@ void sctp_t3(tern_sctp *s, uint64_t now)
 /* ---- SACK ---- */
 
 typedef struct progress {
+    uint64_t now;
     size_t bytes;     /* acknowledged for the first time */
-    bool timed;       /* rtt is set */
+    bool timed;       /* sent_at is set */
     uint64_t sent_at; /* of the latest that was sent once */
-    uint32_t highest; /* TSN acknowledged for the first time */
     bool any;
+    size_t spurious; /* chunks that were not lost */
 } progress;
+
+/* Whether a chunk left before the latest of what has arrived. */
+static bool sent_before(const tern_sctp *s, const sctp_chunk *c)
+{
+    return c->sent_at < s->rack || (c->sent_at == s->rack && sctp_before(c->tsn, s->rack_tsn));
+}
 
 static void arrived(tern_sctp *s, sctp_chunk *c, progress *p)
 {
@@ -305,15 +283,22 @@ static void arrived(tern_sctp *s, sctp_chunk *c, progress *p)
     if (c->lost) {
         c->lost = false;
         s->lost--;
+        p->spurious++; /* it was not */
     } else {
         s->flight -= c->len;
     }
     p->bytes += c->len;
     p->any = true;
-    p->highest = c->tsn;
     if (!c->again) {
         p->timed = true;
         p->sent_at = c->sent_at;
+    } else if (p->now - c->sent_at < s->srtt / 2) {
+        p->spurious++; /* sooner than an answer to the second can be: it is one to the first */
+        return;
+    }
+    if (!sent_before(s, c)) {
+        s->rack = c->sent_at;
+        s->rack_tsn = c->tsn;
     }
 }
 
@@ -357,28 +342,42 @@ static bool take_gaps(tern_sctp *s, uint32_t cum, const uint8_t *blocks, size_t 
     return true;
 }
 
-static void report_missing(tern_sctp *s, const progress *p)
+/* The latest that arrived was sent at s->rack: what was sent before that, by more than the path
+ * reorders, is lost; the rest of it is looked at again when it would be. */
+void sctp_overtaken(tern_sctp *s, uint64_t now)
 {
-    bool found = false;
+    size_t marked = 0;
+    uint64_t slack = sctp_cc_reorder(s);
+    s->lost_at = UINT64_MAX;
     for (tern_list *l = s->sent.next; l != &s->sent; l = l->next) {
         sctp_chunk *c = chunk_of(l);
-        if (!sctp_before(c->tsn, p->highest)) {
-            break;
+        if (c->acked || c->lost) {
+            continue;
         }
-        if (!c->acked && !c->lost && !c->again && ++c->missing >= MISSING) {
+        if (!sent_before(s, c)) {
+            if (!c->again) {
+                break; /* nor was anything behind it sent earlier */
+            }
+            continue;
+        }
+        uint64_t at = c->sent_at + s->srtt + slack;
+        if (s->rack - c->sent_at > slack || now >= at) {
             c->lost = true;
             s->lost++;
             s->flight -= c->len;
-            found = true;
+            marked++;
+        } else if (at < s->lost_at) {
+            s->lost_at = at;
         }
     }
-    if (found && !s->recovering) {
-        shrink(s);
-        s->cwnd = s->ssthresh;
+    if (marked > 0 && !s->recovering) {
+        sctp_cc_loss(s);
+        s->undo_left = 0;
         s->recovering = true;
         s->recover = s->next_tsn - 1;
         s->fast = true;
     }
+    s->undo_left += marked;
 }
 
 static void after(tern_sctp *s, uint64_t now, bool moved, bool full, const progress *p)
@@ -392,8 +391,8 @@ static void after(tern_sctp *s, uint64_t now, bool moved, bool full, const progr
     if (p->any) {
         s->errors = 0;
     }
-    if (moved) {
-        grow(s, p->bytes, full);
+    if (full && p->bytes > 0 && !s->recovering) {
+        sctp_cc_grow(s, now, p->bytes); /* an unused window does not grow (7.2.1) */
     }
     if (tern_list_empty(&s->sent)) {
         s->t3 = UINT64_MAX;
@@ -404,7 +403,7 @@ static void after(tern_sctp *s, uint64_t now, bool moved, bool full, const progr
 
 void sctp_sack(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n)
 {
-    progress p = {.any = false};
+    progress p = {.now = now};
     if (n < 16 || s->state < TERN_SCTP_ESTABLISHED) {
         sctp_fault(s, TERN_SCTP_BAD_CHUNK);
         return;
@@ -416,17 +415,24 @@ void sctp_sack(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n)
         sctp_fault(s, TERN_SCTP_BAD_CHUNK);
         return;
     }
-    if (sctp_before(cum, s->acked_tsn)) {
-        return; /* overtaken by a later one */
+    uint32_t top = cum + (count > 0 ? tern_get16(chunk + 14 + 4 * count) : 0u);
+    if (sctp_before(cum, s->acked_tsn) || (cum == s->acked_tsn && sctp_before(top, s->top_acked))) {
+        return; /* overtaken by a later one: its window is no more */
     }
+    s->top_acked = top;
     bool full = s->flight + TERN_SCTP_PACKET >= s->cwnd;
     bool moved = take_cumulative(s, cum, &p);
     if (count > 0) {
         if (!take_gaps(s, cum, chunk + 16, count, &p)) {
             sctp_fault(s, TERN_SCTP_BAD_CHUNK);
-        } else if (p.any) {
-            report_missing(s, &p);
         }
+    }
+    for (size_t i = 0; i < p.spurious; i++) {
+        sctp_cc_spurious(s);
+    }
+    s->lost_at = UINT64_MAX;
+    if (p.any && !tern_list_empty(&s->sent)) {
+        sctp_overtaken(s, now);
     }
     s->peer_window = window > s->flight ? window - s->flight : 0;
     after(s, now, moved, full, &p);
@@ -434,7 +440,7 @@ void sctp_sack(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n)
 
 void sctp_cumulative(tern_sctp *s, uint64_t now, uint32_t tsn)
 {
-    progress p = {.any = false};
+    progress p = {.now = now};
     if (sctp_before(s->acked_tsn, tsn) && sctp_before(tsn, s->next_tsn)) {
         take_cumulative(s, tsn, &p);
         after(s, now, true, false, &p);
