@@ -73,20 +73,22 @@ static int on_hello(gnutls_session_t session)
     return 0;
 }
 
+/* GnuTLS adds to what was set before, so it is set once. */
 int quic_app_offer(quic_conn *c)
 {
     const quic_endpoint *e = c->endpoint;
     gnutls_datum_t names[2] = {{NULL, 0}};
     unsigned n = 0;
-    const char *alpn = c->app != NULL ? c->app->alpn : e->app != NULL ? e->app->alpn : NULL;
-    if (alpn == NULL) {
-        return 0;
+    bool server = c->base.facts.inbound;
+    const tern_quic_app *app = server ? e->app : c->app;
+    if (app != NULL) {
+        names[n++] =
+            (gnutls_datum_t){(unsigned char *)(uintptr_t)app->alpn, (unsigned)strlen(app->alpn)};
     }
-    names[n++] = (gnutls_datum_t){(unsigned char *)(uintptr_t)alpn, (unsigned)strlen(alpn)};
-    if (c->base.facts.inbound) {
-        if (e->listener != NULL) {
-            names[n++] = (gnutls_datum_t){(unsigned char *)(uintptr_t) "libp2p", 6};
-        }
+    if (server ? e->listener != NULL : app == NULL) {
+        names[n++] = (gnutls_datum_t){(unsigned char *)(uintptr_t) "libp2p", 6};
+    }
+    if (server && app != NULL) {
         gnutls_handshake_set_post_client_hello_function(c->tls, on_hello);
     }
     return gnutls_alpn_set_protocols(c->tls, names, n, GNUTLS_ALPN_MANDATORY) == 0 ? 0

@@ -237,7 +237,7 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     params.stateless_reset_token_present = ngtcp2_crypto_generate_stateless_reset_token(
                                                params.stateless_reset_token, e->quic->reset_key,
                                                sizeof e->quic->reset_key, &scid) == 0;
-    quic_conn_callbacks(&callbacks, true);
+    quic_conn_callbacks(&callbacks, true, e->app != NULL);
     quic_address_from(&local, &e->local);
     quic_address_from(&remote, from);
     ngtcp2_path path = {local.view, remote.view, NULL};
@@ -286,7 +286,7 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     }
     tern_loop_random(e->net->loop, scid.data, scid.datalen);
     tern_loop_random(e->net->loop, dcid.data, dcid.datalen);
-    quic_conn_callbacks(&callbacks, false);
+    quic_conn_callbacks(&callbacks, false, app != NULL);
     quic_address_from(&local, &e->local);
     quic_address_from(&remote, to);
     ngtcp2_path path = {local.view, remote.view, NULL};

@@ -136,7 +136,8 @@ int quic_app_verify(quic_conn *c, tern_error *reterr);
 
 /* ---- conn_read.c ---- */
 void quic_conn_read(quic_conn *c, tern_datagram *d);
-void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server);
+/* `app`: it may come to be an app's. */
+void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app);
 /* Opens what waits, as far as the peer permits. */
 void quic_conn_open_waiting(quic_conn *c);
 

@@ -1,6 +1,7 @@
 /* What arrives on a QUIC connection: datagrams go into ngtcp2, which tells us what they mean. See
  * conn.h for what may be done meanwhile. */
 #include "base/error.h"
+#include "quic/reset_at.h"
 #include "quic/resume.h"
 
 /* ---- streams ---- */
@@ -254,7 +255,20 @@ static int on_cid_gone(ngtcp2_conn *q, const ngtcp2_cid *cid, void *user_data)
     return 0;
 }
 
-void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server)
+/* On connections that may be of an app: what ngtcp2 does not know is made known to it. */
+static int decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                   const ngtcp2_crypto_aead_ctx *context, const uint8_t *ciphertext, size_t n,
+                   const uint8_t *nonce, size_t nonce_n, const uint8_t *aad, size_t aad_n)
+{
+    int r =
+        ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, n, nonce, nonce_n, aad, aad_n);
+    if (r == 0) {
+        quic_reset_at_rewrite(dest, n - aead->max_overhead);
+    }
+    return r;
+}
+
+void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
 {
     *ret = (ngtcp2_callbacks){
         .client_initial = server ? NULL : ngtcp2_crypto_client_initial_cb,
@@ -262,7 +276,7 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server)
         .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
         .handshake_completed = on_handshake,
         .encrypt = ngtcp2_crypto_encrypt_cb,
-        .decrypt = ngtcp2_crypto_decrypt_cb,
+        .decrypt = app ? decrypt : ngtcp2_crypto_decrypt_cb,
         .hp_mask = ngtcp2_crypto_hp_mask_cb,
         .recv_stream_data = on_stream_data,
         .acked_stream_data_offset = on_acked,

@@ -49,7 +49,6 @@ int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret)
 int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, bool early,
                      void *ref, int (*verify)(gnutls_session_t session), gnutls_session_t *ret)
 {
-    static const gnutls_datum_t alpn = {(unsigned char *)(uintptr_t) "libp2p", 6};
     unsigned flags =
         server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT | GNUTLS_KEY_SHARE_TOP;
     flags |= early ? GNUTLS_ENABLE_EARLY_DATA | GNUTLS_NO_END_OF_EARLY_DATA : 0;
@@ -58,8 +57,7 @@ int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, 
         return TERN_E_NOMEM;
     }
     if (gnutls_priority_set_direct(s, priority, NULL) != 0 ||
-        gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) != 0 ||
-        gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0 || quic_wire(s) != 0 ||
+        gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) != 0 || quic_wire(s) != 0 ||
         (server && early && gnutls_record_set_max_early_data_size(s, UINT32_MAX) != 0)) {
         gnutls_deinit(s);
         return TERN_E_NOMEM;

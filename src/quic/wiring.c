@@ -4,6 +4,7 @@
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "base/error.h"
+#include "quic/reset_at.h"
 #include "quic/resume.h"
 
 enum { PARAMS_MAX = 512 };
@@ -75,9 +76,12 @@ static int params_come(gnutls_session_t session, const unsigned char *data, size
 
 static int params_go(gnutls_session_t session, gnutls_buffer_t out)
 {
-    uint8_t params[PARAMS_MAX];
-    ngtcp2_ssize n =
-        ngtcp2_conn_encode_local_transport_params(conn_of(session)->q, params, sizeof params);
+    uint8_t params[PARAMS_MAX + QUIC_RESET_AT_PARAM_MAX];
+    const quic_conn *c = conn_of(session);
+    ngtcp2_ssize n = ngtcp2_conn_encode_local_transport_params(c->q, params, PARAMS_MAX);
+    if (n >= 0 && c->app != NULL) {
+        n += (ngtcp2_ssize)quic_reset_at_param(params + n);
+    }
     return n < 0 ? GNUTLS_E_INTERNAL_ERROR : gnutls_buffer_append_data(out, params, (size_t)n);
 }
 

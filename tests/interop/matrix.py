@@ -17,7 +17,7 @@ class Peer:
 
 
 PEERS = {
-    "go": Peer("go-libp2p", transports=("tcp", "ws", "wss", "quic-v1", "webrtc-direct"), muxers=("yamux",)),
+    "go": Peer("go-libp2p", transports=("tcp", "ws", "wss", "quic-v1", "webtransport", "webrtc-direct"), muxers=("yamux",)),
     "rust": Peer("rust-libp2p/", transports=("tcp", "ws", "wss", "quic-v1"),
                  quic_pings=2,  # the third hangs more often than not, for go and for rust itself as well
                  unsigned=("ed25519", "secp256k1", "ecdsa", "rsa")),  # the domain of the RFC's text
@@ -62,6 +62,7 @@ LISTEN = {  # how each transport is listened on
     "ws": "/ip4/127.0.0.1/tcp/0/ws",
     "wss": "/ip4/127.0.0.1/tcp/0/tls/ws",
     "quic-v1": "/ip4/127.0.0.1/udp/0/quic-v1",
+    "webtransport": "/ip4/127.0.0.1/udp/0/quic-v1/webtransport",
     "webrtc-direct": "/ip4/127.0.0.1/udp/0/webrtc-direct",
 }
 
@@ -89,6 +90,7 @@ FULL = BASE + [
     *(Row("quic-v1", "any", "any", peers="go rust js", key=key,
           actions="ping identify" + (" perf" if key == "ed25519" else ""))
       for key in ("ed25519", "secp256k1", "ecdsa", "rsa")),
+    Row("webtransport", "any", "any", peers="go", actions="ping identify perf"),
     Row("webrtc-direct", "any", "any", peers="go js", actions="ping identify perf"),  # security and muxer are its own
     Row("webrtc-direct", "any", "any", peers="go", actions="ping identify perf", credentials="v2"),
     *(Row("tcp", security, "yamux", key=key, actions="ping identify")

@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	libp2pwebrtc "github.com/libp2p/go-libp2p/p2p/transport/webrtc"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
+	libp2pwebtransport "github.com/libp2p/go-libp2p/p2p/transport/webtransport"
 )
 
 // newHost makes a host with the roads of the tests, restricted as the command line says. The order
@@ -54,8 +55,9 @@ func newHost(a args) (host.Host, error) {
 	if len(a.listen) == 0 {
 		options = append(options, libp2p.NoListenAddrs)
 	}
-	if a.psk == "" { // QUIC and WebRTC cannot carry a private network
+	if a.psk == "" { // QUIC, WebTransport and WebRTC cannot carry a private network
 		options = append(options, libp2p.Transport(libp2pquic.NewTransport),
+			libp2p.Transport(libp2pwebtransport.New),
 			libp2p.Transport(libp2pwebrtc.New, libp2pwebrtc.WithDialerVersion(a.webrtcDialler)))
 	} else {
 		psk, err := readPSK(a.psk)
