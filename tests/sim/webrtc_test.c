@@ -339,6 +339,54 @@ static void test_a_flood_of_addresses(void **state)
     sim_nodes_clear(&p.w);
 }
 
+/* Virtual time until a node of its own has dialled. */
+static uint64_t dial_time(pair *p, const char *ip)
+{
+    sim_dial d;
+    sim_node *n = sim_nodes_add(&p->w, ip, NULL);
+    uint64_t begin = sim_nodes_now(&p->w);
+    sim_nodes_dial_one(n, p->addr, &d);
+    assert_non_null(d.conn);
+    return d.at - begin;
+}
+
+/* The cookie costs a round trip, and only those who come while more than half of the places are
+ * taken pay it. */
+static void test_a_cookie_under_load_alone(void **state)
+{
+    enum { ATTACKERS = 40 };
+    pair p;
+    sim_attacker x[ATTACKERS];
+    uint8_t m[TERN_STUN_MAX];
+    char ip[32];
+    (void)state;
+    init(&p);
+    const tern_net *net = tern_node_net(p.b->node);
+    uint64_t alone = dial_time(&p, "-10.0.0.3");
+    assert_int_equal(alone, 5 * 2 * DELAY);
+    for (uint32_t i = 0; i < ATTACKERS; i++) {
+        snprintf(ip, sizeof ip, "10.0.8.%u", (unsigned)i + 1);
+        sim_attacker_init(&x[i], p.w.sim, ip,
+                          TERN_UDP_SET(TERN_UDP_STUN) | TERN_UDP_SET(TERN_UDP_DTLS));
+    }
+    for (uint32_t i = 0; i < net->limits.pending / 2 - 1; i++) {
+        sim_attacker_say(&x[i], m, check_of(m, i));
+    }
+    sim_nodes_run(&p.w, 2 * DELAY);
+    assert_int_equal(net->pending.count, net->limits.pending / 2 - 1);
+    assert_int_equal(dial_time(&p, "-10.0.0.4"), alone);
+    for (uint32_t i = 0; i < ATTACKERS; i++) {
+        sim_attacker_say(&x[i], m, check_of(m, 1000 + i));
+    }
+    sim_nodes_run(&p.w, 2 * DELAY);
+    assert_true(net->pending.count > net->limits.pending / 2);
+    assert_int_equal(dial_time(&p, "-10.0.0.5"), alone + 2 * DELAY);
+    for (uint32_t i = 0; i < ATTACKERS; i++) {
+        tern_udp_close(x[i].u);
+    }
+    sim_nodes_clear(&p.w);
+}
+
 /* ---- memory ---- */
 
 /* Each allocation of a connection's life fails in turn; then the two nodes connect all the same. */
@@ -378,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_datagrams_that_are_refused),
         cmocka_unit_test(test_a_flood_of_names),
         cmocka_unit_test(test_a_flood_of_addresses),
+        cmocka_unit_test(test_a_cookie_under_load_alone),
         cmocka_unit_test(test_each_allocation_may_fail),
     };
     return TERN_TEST_MAIN(tests);
