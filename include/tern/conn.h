@@ -23,7 +23,8 @@ typedef struct tern_conn_facts {
     tern_peer_id peer;      /* proven by the security handshake */
     tern_key *key;          /* the peer's public key */
     tern_multiaddr *local;  /* our address of this connection, without /p2p */
-    tern_multiaddr *remote; /* the peer's, without /p2p */
+    tern_multiaddr *remote; /* the peer's, without /p2p; another object once a QUIC peer has moved:
+                               take a reference to keep it over a turn of the loop */
     const char *transport;  /* "tcp", "ws", "wss", "quic-v1", ... */
     const char *security;   /* "noise", "tls" */
     const char *muxer;      /* "yamux", "mplex", "native" */

@@ -108,6 +108,7 @@
     X(quic_malformed, "Datagrams that are no QUIC packets")                                        \
     X(quic_unknown, "QUIC packets of no connection")                                               \
     X(quic_versions, "QUIC packets of another version")                                            \
+    X(quic_moved, "QUIC connections whose peer went on from another address")                      \
     X(quic_retries, "QUIC clients asked to prove their address")                                   \
     X(quic_violations, "QUIC connections whose peer broke the rules")                              \
     X(quic_resumed, "QUIC connections resumed with a ticket, of either side")                      \

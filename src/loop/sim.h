@@ -47,6 +47,11 @@ int tern_sim_set_link(tern_sim *sim, tern_loop *a, tern_loop *b, const tern_sim_
 int tern_sim_add_name(tern_sim *sim, const char *name, const char *ip);
 int tern_sim_add_txt(tern_sim *sim, const char *name, const char *text);
 
+/* A NAT before the host: what leaves its UDP port `port` comes from `seen`, what is sent to `seen`
+ * arrives there if that address is the host's, and what is sent to the port itself is lost. Called
+ * again, the mapping moves, and the one before is no more. One port a host; 0 ends it. */
+void tern_sim_nat(tern_loop *host, uint16_t port, const tern_endpoint *seen);
+
 /* A host vanishes: its connections go silent (peers see nothing until they time out). */
 void tern_sim_crash(tern_loop *host);
 

@@ -2,12 +2,12 @@
  * include it.
  *
  *      host A                       the wire                            host B
- *      socket --packet--> tern_sim_path --lane (rate)--delay--> tern_sim_arrive --> socket
- *                         ^ source side of a NAT               ^ its other side
+ *      socket --packet--> tern_sim_path --lane (rate)--delay--> on_arrival --> socket
+ *             ^ source side of a NAT                                ^ its other side
  *
  * Sockets know each other only by the packets they exchange: a packet carries the addresses of its
- * datagram or segment, and the receiving host finds the socket by them. Whatever stands between two
- * hosts (a NAT box) has its place in these two functions of sim_wire.c and nowhere else.
+ * datagram or segment, and the receiving host finds the socket by them. What stands between two
+ * hosts (tern_sim_nat) is in sim_wire.c and nowhere else: where a packet is made and arrives.
  *
  * The world owns hosts, links and packets on the wire; a host owns its sockets. Timers of the wire
  * are armed on world->net, timers of a socket on its host's loop, so that a crash silences exactly
@@ -87,6 +87,8 @@ struct sim_host {
     uint32_t id;
     bool crashed;
     uint16_t last_port; /* ephemeral ports go round from here */
+    uint16_t nat_port;  /* a UDP port that the others see as nat_seen; 0 = none */
+    tern_endpoint nat_seen;
     struct sim_rng rng;
     tern_endpoint *addrs; /* loopback not among them */
     size_t addr_count;

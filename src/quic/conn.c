@@ -246,8 +246,8 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
         make_tls(c, true, true) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
         quic_endpoint_add_cid(e, &hd->dcid, c) != 0 ||
         tern_crowds_join(&e->net->pending, from, &c->place) != 0) {
-        quic_endpoint_remove_cid(e, &scid);
-        quic_endpoint_remove_cid(e, &hd->dcid);
+        quic_endpoint_remove_cid(e, &scid, c);
+        quic_endpoint_remove_cid(e, &hd->dcid, c);
         free_conn(c);
         return NULL;
     }
@@ -352,19 +352,20 @@ void quic_conn_ready(quic_conn *c)
     }
 }
 
-/* ---- the end ---- */
-
-static void remove_cids(quic_conn *c)
+void quic_conn_moved(quic_conn *c, const tern_endpoint *to)
 {
-    const void *key;
-    void *value;
-    size_t it = 0, n;
-    while (tern_map_next(&c->endpoint->cids, &it, &key, &n, &value)) {
-        if (value == c) {
-            tern_map_remove(&c->endpoint->cids, key, n);
-        }
+    tern_multiaddr *addr = address_of(to);
+    if (addr == NULL) {
+        c->net->counters.allocation_failures++;
+        return; /* it is told so again should it move again */
     }
+    c->remote = *to;
+    c->net->counters.quic_moved++;
+    tern_multiaddr_unref(c->base.facts.remote);
+    c->base.facts.remote = addr;
 }
+
+/* ---- the end ---- */
 
 static void end_streams(quic_conn *c, const tern_error *why)
 {
@@ -397,7 +398,7 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
     tern_timer_stop(&c->linger);
     tern_deferred_cancel(&c->turn);
     tern_list_remove(&c->waiting);
-    remove_cids(c);
+    quic_endpoint_remove_cids(c->endpoint, c);
     ngtcp2_conn_del(c->q);
     c->q = NULL;
     gnutls_deinit(c->tls);

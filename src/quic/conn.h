@@ -92,6 +92,7 @@ struct quic_conn {
     const tern_quic_app *app; /* the protocol, and its session; NULL: libp2p's own */
     void *session;
     uint32_t unopened_count;
+    uint32_t cids;    /* connection ids of it that the endpoint has */
     uint64_t unread;  /* delivered, not consumed */
     size_t unacked;   /* bytes of streams that the peer has not acknowledged */
     uint64_t unpaced; /* bytes written so far */
@@ -118,6 +119,8 @@ int quic_conn_judge(quic_conn *c);
 void quic_conn_give(quic_conn *c);
 /* The handshake is done: the conn is given, or was given early and is proven now. */
 void quic_conn_ready(quic_conn *c);
+/* The peer proved that it is at another address now: its NAT changed its mind, or it moved. */
+void quic_conn_moved(quic_conn *c, const tern_endpoint *to);
 /* It is over: every stream closes, then the conn, or the dial fails. */
 void quic_conn_fail(quic_conn *c, const tern_error *why);
 /* A dial that nobody waits for any more. */

@@ -251,7 +251,25 @@ static int on_new_cid(ngtcp2_conn *q, ngtcp2_cid *cid, uint8_t *token, size_t n,
 static int on_cid_gone(ngtcp2_conn *q, const ngtcp2_cid *cid, void *user_data)
 {
     (void)q;
-    quic_endpoint_remove_cid(quic_conn_of(user_data)->endpoint, cid);
+    quic_conn *c = quic_conn_of(user_data);
+    quic_endpoint_remove_cid(c->endpoint, cid, c);
+    return 0;
+}
+
+/* A path of the peer's answered our challenge. Until then, and for good if it does not, the facts
+ * name the one before: anybody could have sent a copy of a packet from there. */
+static int on_path(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *old,
+                   ngtcp2_path_validation_result result, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    tern_endpoint to;
+    (void)flags;
+    (void)old;
+    quic_address_to(&to, &path->remote);
+    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && !tern_endpoint_eq(&to, &c->remote) &&
+        ngtcp2_path_eq(path, ngtcp2_conn_get_path(q))) {
+        quic_conn_moved(c, &to);
+    }
     return 0;
 }
 
@@ -289,6 +307,7 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
         .get_new_connection_id = on_new_cid,
         .remove_connection_id = on_cid_gone,
         .update_key = ngtcp2_crypto_update_key_cb,
+        .path_validation = on_path,
         .stream_reset = on_stream_reset,
         .extend_max_stream_data = on_stream_credit,
         .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
@@ -314,7 +333,8 @@ static void drained(quic_conn *c)
     } else if (app && e->error_code == (c->app != NULL ? c->app->no_error : 0)) {
         tern_fail(&why, 0, "quic", "the peer closed the connection");
     } else {
-        c->net->counters.tls_refused += !app;
+        /* 0x100 to 0x1ff are TLS alerts (RFC 9001, section 4.8) */
+        c->net->counters.tls_refused += !app && e->error_code >= 0x100 && e->error_code < 0x200;
         tern_fail_wire(&why, app ? TERN_E_RESET : TERN_E_PROTOCOL, e->error_code, "quic",
                        "the peer closed the connection with %s code 0x%llx%s%.*s",
                        app ? "its" : "QUIC's", (unsigned long long)e->error_code,
@@ -357,6 +377,11 @@ void quic_conn_read(quic_conn *c, tern_datagram *d)
 {
     quic_address local, remote;
     if (c->over) {
+        return;
+    }
+    if (!tern_endpoint_eq(&d->from, &c->remote) && c->net->ops != NULL &&
+        c->net->ops->admits != NULL && !c->net->ops->admits(c->net, &d->from)) {
+        c->net->counters.accept_gated++; /* it may not move to where it may not come from */
         return;
     }
     quic_address_from(&local, &c->endpoint->local);

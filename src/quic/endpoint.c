@@ -10,6 +10,7 @@
 #include "quic/quic.h"
 #include "quic/tls.h"
 
+enum { KNOWN_CIDS = 16 };          /* ids of a conn that are looked up one by one at its end */
 #define TOKEN_TIME (10 * TERN_SEC) /* for a client to come back with a Retry's token */
 
 /* ---- what a net's QUIC has in common ---- */
@@ -117,12 +118,38 @@ void quic_address_to(tern_endpoint *ret, const ngtcp2_addr *a)
 
 int quic_endpoint_add_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn)
 {
-    return tern_map_set(&e->cids, cid->data, cid->datalen, conn);
+    int r = tern_map_set(&e->cids, cid->data, cid->datalen, conn);
+    conn->cids += r == 0;
+    return r;
 }
 
-void quic_endpoint_remove_cid(quic_endpoint *e, const ngtcp2_cid *cid)
+void quic_endpoint_remove_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn)
 {
-    tern_map_remove(&e->cids, cid->data, cid->datalen);
+    if (tern_map_get(&e->cids, cid->data, cid->datalen) == conn) {
+        tern_map_remove(&e->cids, cid->data, cid->datalen);
+        conn->cids--;
+    }
+}
+
+void quic_endpoint_remove_cids(quic_endpoint *e, quic_conn *conn)
+{
+    const void *key;
+    void *value;
+    size_t it = 0, n;
+    ngtcp2_cid known[KNOWN_CIDS];
+    size_t count = ngtcp2_conn_get_scid(conn->q, NULL);
+    count = count <= KNOWN_CIDS ? ngtcp2_conn_get_scid(conn->q, known) : 0;
+    for (size_t i = 0; i < count; i++) {
+        quic_endpoint_remove_cid(e, &known[i], conn);
+    }
+    quic_endpoint_remove_cid(e, ngtcp2_conn_get_client_initial_dcid(conn->q), conn);
+    /* What ngtcp2 does not tell of, such as ids that the peer gave back a moment ago. */
+    while (conn->cids > 0 && tern_map_next(&e->cids, &it, &key, &n, &value)) {
+        if (value == conn) {
+            tern_map_remove(&e->cids, key, n);
+            conn->cids--;
+        }
+    }
 }
 
 /* ---- answers without a connection ---- */

@@ -82,7 +82,9 @@ void quic_endpoint_drop_pending(quic_endpoint *e);
 
 /* A connection id leads to a conn from now on. TERN_E_NOMEM. */
 int quic_endpoint_add_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn);
-void quic_endpoint_remove_cid(quic_endpoint *e, const ngtcp2_cid *cid);
+void quic_endpoint_remove_cid(quic_endpoint *e, const ngtcp2_cid *cid, quic_conn *conn);
+/* All of them, at its end. */
+void quic_endpoint_remove_cids(quic_endpoint *e, quic_conn *conn);
 
 /* tern_endpoint and ngtcp2's address. */
 typedef struct quic_address {
