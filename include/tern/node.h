@@ -111,7 +111,8 @@ typedef struct tern_options {
                            id inside all the same, but the name of the server is not proven */
     bool tcp_fast_open; /* TCP Fast Open (RFC 7413): a dial to an address that gave a cookie before
                            saves a round trip; where system or path do not have it all is as ever */
-    uint32_t max_unnegotiated; /* incoming streams of a connection without a protocol yet: 64 */
+    uint32_t max_unnegotiated; /* incoming streams of a connection that agree on a protocol at once;
+                                  the next ones wait: 64 */
     uint32_t negotiation_timeout_ms; /* to agree on a stream's protocol: 10,000 */
     uint32_t identify_timeout_ms;    /* 5,000 */
     uint32_t stall_timeout_ms;       /* a connection whose output does not move is closed: 30,000 */

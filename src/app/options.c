@@ -88,7 +88,7 @@ static const option options[] = {
     {"--max-streams", NUMBER, FIELD(max_streams), "N", "run",
      "most incoming streams of one connection (256)"},
     {"--max-unnegotiated", NUMBER, FIELD(max_unnegotiated), "N", "run",
-     "... of these without a protocol yet (64)"},
+     "... of these that agree on a protocol at once (64)"},
     {"--handshake-timeout", SECONDS, FIELD(handshake_time), "SECONDS", "run",
      "for an accepted socket to be secured, or to ask over HTTP (10)"},
     {"--negotiation-timeout", SECONDS, FIELD(negotiation_time), "SECONDS", "run",

@@ -30,6 +30,7 @@
     X(first_bytes_timeout, "Connections that sent no first bytes in time")                         \
     X(dials, "Addresses dialled")                                                                  \
     X(dial_failures, "Addresses dialled without success")                                          \
+    X(dials_udp_lost, "Dials that TCP won although UDP to a public address began earlier")         \
     X(upgrades, "Connections secured and multiplexed")                                             \
     X(upgrade_failures, "Connections that failed between transport and muxer")                     \
     X(upgrade_timeouts, "Connections not secured in time")                                         \
@@ -40,7 +41,7 @@
     X(streams_in, "Streams opened by peers")                                                       \
     X(streams_out, "Streams opened by us")                                                         \
     X(streams_limit, "Streams refused because of any limit on streams")                            \
-    X(refused_unnegotiated, "... because too many of the connection had no protocol yet")          \
+    X(streams_queued, "Incoming streams that waited for others of theirs to agree on a protocol")  \
     X(refused_per_protocol, "... because the peer had too many of the protocol")                   \
     X(multistream_malformed, "Negotiations ended by malformed messages")                           \
     X(multistream_too_large, "Negotiations ended by an oversize message")                          \

@@ -24,7 +24,7 @@ typedef struct tern_limits {
     uint64_t write_stall_time;     /* a connection whose output does not move is closed */
     size_t write_queue;            /* bytes queued on one socket */
     uint32_t streams_per_conn;     /* incoming, alive */
-    uint32_t streams_unnegotiated; /* of these, still negotiating */
+    uint32_t streams_unnegotiated; /* of these, negotiating at once; the next ones wait */
     uint32_t stream_window_max;    /* yamux: largest receive window of a stream */
     uint32_t conn_window_max;      /* sum of what all streams of a conn may have unread */
     uint32_t conns;                /* in all */

@@ -77,7 +77,7 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
         {"pending_per_ip_limit", "Most of these of an address, 0 = any", l->pending_per_ip},
         {"streams", "Live streams", count_streams(node)},
         {"streams_per_connection_limit", "Most that a peer may open", l->streams_per_conn},
-        {"streams_unnegotiated_limit", "Most of these without a protocol", l->streams_unnegotiated},
+        {"streams_unnegotiated_limit", "Most that negotiate at once", l->streams_unnegotiated},
         {"sockets", "TCP sockets open", node->swarm->net.socket_count},
         {"sockets_limit", "Most of these, 0 = any", l->sockets},
         {"write_queue_limit_bytes", "Most that waits on a connection", l->write_queue},

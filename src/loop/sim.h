@@ -35,6 +35,7 @@ typedef struct tern_sim_link {
     double duplicate;  /* 0..1, of datagrams */
     size_t tcp_buffer; /* bytes in flight a TCP connection may have each way; 0 = 4 MiB */
     bool down;         /* nothing passes; TCP stalls, connects time out */
+    bool no_udp;       /* datagrams vanish, as some networks have it */
     bool no_syn_data;  /* SYNs that carry data vanish, as some middleboxes have it */
     size_t tcp_read;   /* most bytes that TCP gives its reader at once (up to 4096); 0 = what is
                           there; 1 = each byte by itself */

@@ -57,6 +57,7 @@ int tern_sim_udp_send(tern_udp *base, const tern_endpoint *to, const void *data,
     }
     struct sim_path path;
     enum sim_way way = tern_sim_path(host, to, &path);
+    way = path.link->no_udp ? SIM_WAY_DOWN : way;
     size_t max = largest(host, to);
     const uint8_t *at = data;
     segment = segment == 0 ? len : segment;

@@ -33,8 +33,9 @@ typedef struct candidate {
     char *host;
     attempt *attempt; /* while running */
     enum { WAITING, RUNNING, WON, FAILED } state;
-    bool cautious; /* optimism was refused: again without */
-    bool crossed;  /* both sides dialled and met in one connection: again from another port */
+    bool cautious;    /* optimism was refused: again without */
+    bool crossed;     /* both sides dialled and met in one connection: again from another port */
+    uint64_t started; /* the clock when it was dialled last */
     tern_error error;
 } candidate;
 
@@ -211,6 +212,27 @@ static void give_up(tern_dialer *d)
 
 /* ---- attempts ---- */
 
+/* What the winner says about UDP: that it gets through, or, where it did without although UDP began
+ * earlier, that it does not. A peer that cannot be had at all says nothing. */
+static void judge_udp(tern_dialer *d, const candidate *winner)
+{
+    tern_swarm *swarm = d->swarm;
+    if (tern_black_hole_concerns(winner->addr)) {
+        tern_black_hole_answered(&swarm->black_hole);
+        return;
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        const candidate *c = &d->candidates[i];
+        bool silent =
+            c->state == RUNNING || (c->state == FAILED && c->error.code == TERN_E_TIMEOUT);
+        if (silent && c->started < winner->started && tern_black_hole_concerns(c->addr)) {
+            swarm->net.counters.dials_udp_lost++;
+            tern_black_hole_lost(&swarm->black_hole, tern_loop_now(swarm->net.loop));
+            return;
+        }
+    }
+}
+
 static void fail_candidate(tern_dialer *d, size_t i, const tern_error *error)
 {
     candidate *c = &d->candidates[i];
@@ -245,6 +267,7 @@ static void win(tern_dialer *d, attempt *a)
     a->upgrade.conn = NULL;
     a->dial.conn = NULL;
     d->candidates[i].state = WON;
+    judge_udp(d, &d->candidates[i]);
     if (tern_swarm_add(swarm, conn, &error) != 0) {
         fail_candidate(d, i, &error);
         return;
@@ -352,6 +375,7 @@ static void start(tern_dialer *d, size_t i)
     }
     c->attempt = a;
     c->state = RUNNING;
+    c->started = tern_loop_now(swarm->net.loop);
     d->ip4_next = tern_dial_rank_is_ip6(c->addr);
     d->running++;
     swarm->net.counters.dials++;
@@ -396,7 +420,8 @@ static bool best_waiting(tern_dialer *d, size_t *ret)
     if (n == 0) {
         return false;
     }
-    tern_dial_rank_order(waiting, n, !d->ip4_next, order);
+    bool udp_last = tern_black_hole_holds(&d->swarm->black_hole, tern_loop_now(d->swarm->net.loop));
+    tern_dial_rank_order(waiting, n, !d->ip4_next, udp_last, order);
     *ret = index[order[0]];
     return true;
 }

@@ -2,10 +2,11 @@
 #include "swarm/dial_rank.h"
 
 #include "codec/multiaddr.h"
+#include "swarm/black_hole.h"
 
 /* Score, from the most significant: relayed, kind of network, transport; the IP family is handled
  * by taking turns, not by the score. */
-enum { SCORE_RELAYED = 1 << 16, SCORE_PUBLIC = 1 << 8 };
+enum { SCORE_RELAYED = 1 << 16, SCORE_PUBLIC = 1 << 8, SCORE_LATE = 1 << 7 };
 
 static uint32_t transport_score(const tern_multiaddr *a)
 {
@@ -64,7 +65,8 @@ static size_t pick(tern_multiaddr *const *addrs, const uint32_t *scores, const b
     return n;
 }
 
-void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, bool ip6_first, size_t *order)
+void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, bool ip6_first, bool udp_last,
+                          size_t *order)
 {
     enum { MOST = 128 };
     uint32_t scores[MOST];
@@ -74,6 +76,7 @@ void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, bool ip6_first
     }
     for (size_t i = 0; i < n; i++) {
         scores[i] = tern_dial_rank_of(addrs[i]).score;
+        scores[i] += udp_last && tern_black_hole_concerns(addrs[i]) ? SCORE_LATE : 0;
     }
     int want6 = ip6_first;
     for (size_t done = 0; done < n; done++) {

@@ -21,8 +21,10 @@ typedef struct tern_dial_rank {
 tern_dial_rank tern_dial_rank_of(const tern_multiaddr *addr);
 
 /* Sorts addresses by rank, the IP families of one class in turns, `ip6_first` or not; order[] gets
- * indexes. Equal ones keep their order. */
-void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, bool ip6_first, size_t *order);
+ * indexes. Equal ones keep their order. udp_last: what goes over UDP to public addresses comes
+ * after the other public ones. */
+void tern_dial_rank_order(tern_multiaddr *const *addrs, size_t n, bool ip6_first, bool udp_last,
+                          size_t *order);
 bool tern_dial_rank_is_ip6(const tern_multiaddr *addr);
 
 #endif

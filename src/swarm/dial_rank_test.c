@@ -22,7 +22,7 @@ static void expect_order(const char *const *texts)
         for (size_t i = 0; i < n; i++) {
             turned[i] = addrs[(i + turn) % n];
         }
-        tern_dial_rank_order(turned, n, true, order);
+        tern_dial_rank_order(turned, n, true, false, order);
         for (size_t i = 0; i < n; i++) {
             assert_string_equal(tern_multiaddr_text(turned[order[i]]), texts[i]);
         }
@@ -60,7 +60,7 @@ static void expect_families(const char *const *texts, bool ip6_first, const char
         addrs[n] = tern_multiaddr_parse(texts[n], NULL);
         assert_non_null(addrs[n]);
     }
-    tern_dial_rank_order(addrs, n, ip6_first, order);
+    tern_dial_rank_order(addrs, n, ip6_first, false, order);
     for (size_t i = 0; i < n; i++) {
         got[i] = tern_dial_rank_is_ip6(addrs[order[i]]) ? '6' : '4';
     }
@@ -86,6 +86,30 @@ static void test_families_take_turns(void **state)
     expect_families(many4, true, "6444");
     expect_families(many4, false, "4644");
     expect_families(classes, true, "646");
+}
+
+/* Where UDP does not get through it comes behind what is public, too, but before circuits. */
+static void test_udp_last(void **state)
+{
+    static const char *const texts[] = {"/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/8.8.8.8/tcp/1" RELAY,
+                                        "/ip4/8.8.8.8/tcp/1/ws", "/ip4/10.0.0.1/udp/1/quic-v1",
+                                        "/ip4/8.8.8.8/tcp/1"};
+    static const size_t first[] = {3, 0, 4, 2, 1}, last[] = {3, 4, 2, 0, 1};
+    enum { N = sizeof texts / sizeof *texts };
+    tern_multiaddr *addrs[N];
+    size_t order[N];
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        addrs[i] = tern_multiaddr_parse(texts[i], NULL);
+        assert_non_null(addrs[i]);
+    }
+    tern_dial_rank_order(addrs, N, true, false, order);
+    assert_memory_equal(order, first, sizeof first);
+    tern_dial_rank_order(addrs, N, true, true, order);
+    assert_memory_equal(order, last, sizeof last);
+    for (size_t i = 0; i < N; i++) {
+        tern_multiaddr_unref(addrs[i]);
+    }
 }
 
 static void test_stagger(void **state)
@@ -115,10 +139,10 @@ static void test_none_and_one(void **state)
 {
     size_t order = 7;
     (void)state;
-    tern_dial_rank_order(NULL, 0, true, &order);
+    tern_dial_rank_order(NULL, 0, true, false, &order);
     assert_int_equal(order, 7);
     tern_multiaddr *a = tern_multiaddr_parse("/ip4/8.8.8.8/tcp/1", NULL);
-    tern_dial_rank_order(&a, 1, true, &order);
+    tern_dial_rank_order(&a, 1, true, false, &order);
     assert_int_equal(order, 0);
     tern_multiaddr_unref(a);
 }
@@ -126,9 +150,8 @@ static void test_none_and_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_families_take_turns),
-        cmocka_unit_test(test_stagger),
+        cmocka_unit_test(test_classes),      cmocka_unit_test(test_families_take_turns),
+        cmocka_unit_test(test_udp_last),     cmocka_unit_test(test_stagger),
         cmocka_unit_test(test_none_and_one),
     };
     return TERN_TEST_MAIN(tests);

@@ -62,6 +62,7 @@ static void on_change(tern_watch *watch, tern_change change)
         return;
     }
     tern_swarm_forget_addresses(swarm);
+    tern_black_hole_answered(&swarm->black_hole); /* another network may let UDP through */
     check_conns(swarm);
     swarm->events->on_addresses(swarm->owner);
 }

@@ -1,5 +1,7 @@
 /* Protocols: incoming streams are negotiated and given to their handler, outgoing ones are opened
- * and negotiated. Incoming streams that still negotiate are counted per connection. */
+ * and negotiated. Of a connection's incoming streams so many negotiate at once; the next ones wait,
+ * in order, with what they bring kept within their windows: a peer that opens a thousand at once
+ * loses none. How many there can be at all is the muxer's to limit. */
 #include "swarm/swarm.h"
 
 #include "base/error.h"
@@ -14,6 +16,7 @@ typedef struct incoming {
     tern_negotiation negotiation;
     bool unhandled; /* the id agreed on is not served any more */
     bool held;      /* agreed on, and waits for the conn to be proven */
+    bool queued;    /* waits for its turn to negotiate */
 } incoming;
 
 /* ---- the table of protocols ---- */
@@ -104,7 +107,10 @@ size_t tern_swarm_protocols(tern_net *net, const char *const **ret)
 static void free_incoming(incoming *in)
 {
     tern_list_remove(&in->link);
-    in->c->negotiating--;
+    if (!in->queued) {
+        in->c->negotiating--;
+        tern_defer(in->c->swarm->net.loop, &in->c->admit);
+    }
     tern_free(in);
 }
 
@@ -196,6 +202,37 @@ static void incoming_lost(tern_negotiation *n, const tern_error *why)
     free_incoming(TERN_CONTAINER(n, incoming, negotiation));
 }
 
+/* Its turn. The deadline counts from when it came: who holds up the queue with silence does so
+ * once.
+ */
+static void begin(incoming *in)
+{
+    tern_swarm_conn *c = in->c;
+    in->queued = false;
+    c->negotiating++;
+    if (tern_negotiate(&in->negotiation) != 0) {
+        c->swarm->net.counters.allocation_failures++;
+        refuse(in->negotiation.stream, RESET_LIMIT);
+        free_incoming(in);
+    }
+}
+
+void tern_swarm_admit(tern_deferred *d)
+{
+    tern_swarm_conn *c = TERN_CONTAINER(d, tern_swarm_conn, admit);
+    tern_list *next;
+    for (tern_list *l = c->negotiations.next; l != &c->negotiations; l = next) {
+        incoming *in = TERN_CONTAINER(l, incoming, link);
+        next = l->next;
+        if (c->negotiating >= c->swarm->net.limits.streams_unnegotiated) {
+            return;
+        }
+        if (in->queued) {
+            begin(in);
+        }
+    }
+}
+
 void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
 {
     tern_net *net = &c->swarm->net;
@@ -203,12 +240,6 @@ void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
     c->used = tern_loop_now(net->loop);
     if (tern_connmgr_relieve(c->swarm) >= TERN_PRESSURE_FULL) {
         net->counters.memory_streams++;
-        refuse(s, RESET_LIMIT);
-        return;
-    }
-    if (c->negotiating >= net->limits.streams_unnegotiated) {
-        net->counters.streams_limit++;
-        net->counters.refused_unnegotiated++;
         refuse(s, RESET_LIMIT);
         return;
     }
@@ -221,14 +252,15 @@ void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s)
     in->c = c;
     in->negotiation = (tern_negotiation){
         .net = net, .stream = s, .ids = c->swarm->protocol_ids, .lost = incoming_lost};
-    tern_list_push(&c->negotiations, &in->link);
-    c->negotiating++;
     tern_op_init(&in->negotiation.op, net->loop,
                  tern_loop_now(net->loop) + net->limits.negotiation_time, incoming_agreed);
-    if (tern_negotiate(&in->negotiation) != 0) {
-        net->counters.allocation_failures++;
-        refuse(s, RESET_LIMIT);
-        free_incoming(in);
+    in->queued = true;
+    tern_list_push(&c->negotiations, &in->link);
+    tern_stream_take(s, &held_events, in);
+    if (c->negotiating < net->limits.streams_unnegotiated) {
+        begin(in);
+    } else {
+        net->counters.streams_queued++;
     }
 }
 

@@ -172,6 +172,7 @@ static void forget_conn(tern_swarm_conn *c)
     tern_swarm_peer *peer = c->peer;
     tern_list_remove(&c->link);
     tern_list_remove(&c->peer_link);
+    tern_deferred_cancel(&c->admit);
     swarm->walked = swarm->walked == c ? NULL : swarm->walked;
     swarm->conn_count--;
     if (--peer->count == 0) {
@@ -349,6 +350,7 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
     c->block = block;
     c->serial = ++swarm->serials;
     tern_list_init(&c->negotiations);
+    tern_deferred_init(&c->admit, tern_swarm_admit);
     tern_list_push(&swarm->conns, &c->link);
     tern_list_push(&peer->conns, &c->peer_link);
     peer->count++;

@@ -6,6 +6,7 @@
  *   dial.c      a peer with many addresses: race, upgrade, keep one
  *   net_dial.c  the same for parts of ours
  *   resolve.c   names to addresses        dial_rank.c  which address when
+ *   black_hole.c  whether UDP gets through
  *   streams.c   protocols: incoming streams to handlers, outgoing ones negotiated
  *   addrs.c     what we announce          peerstore.c  what we know of peers
  *   remember.c  what outlives the node  network.c    addresses of ours that come and go
@@ -19,6 +20,7 @@
 #include "core/mux.h"
 #include "core/secure.h"
 #include "core/transport.h"
+#include "swarm/black_hole.h"
 #include "swarm/connmgr.h"
 #include "swarm/gater.h"
 #include "swarm/peerstore.h"
@@ -50,8 +52,9 @@ typedef struct tern_swarm_events {
 struct tern_swarm_conn {
     tern_list link;         /* in swarm->conns */
     tern_list peer_link;    /* in its peer's conns */
-    tern_list negotiations; /* incoming streams still negotiating */
-    uint32_t negotiating;
+    tern_list negotiations; /* incoming streams still negotiating, or waiting to */
+    uint32_t negotiating;   /* of these, the former */
+    tern_deferred admit;    /* lets the next ones negotiate */
     tern_swarm *swarm;
     tern_conn *conn;
     tern_swarm_peer *peer;
@@ -93,6 +96,7 @@ struct tern_swarm {
     void (*on_trouble)(void *owner, const tern_error *error); /* of the book */
     tern_connmgr connmgr;
     tern_gater gater;
+    tern_black_hole black_hole;
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
     uint64_t addrs_until;       /* the cache's age */
@@ -192,6 +196,8 @@ tern_swarm_open(tern_net *net, tern_conn *conn, const char *const *ids, bool rep
 /* Whether we serve this protocol, declared as safe to be played twice. */
 bool tern_swarm_replay_safe(const tern_swarm *swarm, const char *id);
 void tern_swarm_incoming(tern_swarm_conn *c, tern_stream *s);
+/* tern_swarm_conn.admit. */
+void tern_swarm_admit(tern_deferred *d);
 /* The conn is proven: streams that waited for that go to their handlers. */
 void tern_swarm_proven(tern_swarm_conn *c);
 size_t tern_swarm_protocols(tern_net *net, const char *const **ret);

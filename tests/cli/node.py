@@ -115,7 +115,7 @@ LIMITS = {
     "... incoming, of one IPv4 address or IPv6 /56": "connections_per_ip_limit",
     "incoming, not secured yet": "pending_limit", "... of one address": "pending_per_ip_limit",
     "incoming streams of a connection": "streams_per_connection_limit",
-    "... of these, without a protocol yet": "streams_unnegotiated_limit",
+    "... of these, agreeing on a protocol at once": "streams_unnegotiated_limit",
     "bytes that wait on a connection": "write_queue_limit_bytes",
     "receive window of a stream": "window_limit_bytes",
 }
