@@ -321,6 +321,27 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
 
 /* ---- datagrams ---- */
 
+/* The codes of libp2p's specs for the end of a connection; NULL for others. */
+static const char *close_name(uint64_t code)
+{
+    static const char *const names[] = {"PROTOCOL_NEGOTIATION_FAILED",
+                                        "RESOURCE_LIMIT_EXCEEDED",
+                                        "RATE_LIMITED",
+                                        "PROTOCOL_VIOLATION",
+                                        "SUPPLANTED",
+                                        "GARBAGE_COLLECTED",
+                                        "SHUTDOWN",
+                                        "GATED",
+                                        "CODE_OUT_OF_RANGE"};
+    return code >= 0x1000 && code - 0x1000 < sizeof names / sizeof *names ? names[code - 0x1000]
+                                                                          : NULL;
+}
+
+static bool refusal(uint64_t code)
+{
+    return code == 0x1001 || code == 0x1002 || code == 0x1007;
+}
+
 /* The peer has closed: why. */
 static void drained(quic_conn *c)
 {
@@ -335,10 +356,13 @@ static void drained(quic_conn *c)
     } else {
         /* 0x100 to 0x1ff are TLS alerts (RFC 9001, section 4.8) */
         c->net->counters.tls_refused += !app && e->error_code >= 0x100 && e->error_code < 0x200;
-        tern_fail_wire(&why, app ? TERN_E_RESET : TERN_E_PROTOCOL, e->error_code, "quic",
-                       "the peer closed the connection with %s code 0x%llx%s%.*s",
+        const char *name = app ? close_name(e->error_code) : NULL;
+        int code = !app ? TERN_E_PROTOCOL : refusal(e->error_code) ? TERN_E_REFUSED : TERN_E_RESET;
+        tern_fail_wire(&why, code, e->error_code, "quic",
+                       "the peer closed the connection with %s code 0x%llx%s%s%s%.*s",
                        app ? "its" : "QUIC's", (unsigned long long)e->error_code,
-                       reason > 0 ? ": " : "", reason, (const char *)e->reason);
+                       name != NULL ? " " : "", name != NULL ? name : "", reason > 0 ? ": " : "",
+                       reason, (const char *)e->reason);
     }
     quic_conn_fail(c, &why);
 }
