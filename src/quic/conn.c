@@ -401,8 +401,10 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
     quic_endpoint_remove_cids(c->endpoint, c);
     ngtcp2_conn_del(c->q);
     c->q = NULL;
-    gnutls_deinit(c->tls);
-    c->tls = NULL;
+    if (c->tls != NULL) {
+        gnutls_deinit(c->tls);
+        c->tls = NULL;
+    }
     if (c->session != NULL) {
         c->app->gone(c->session, &copy);
         c->session = NULL;

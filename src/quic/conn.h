@@ -20,7 +20,8 @@ enum {
     QUIC_ASK_FRESH = 2,          /* tickets that a client asks for after a full handshake, */
     QUIC_ASK_AGAIN = 1,          /* ... and after a resumed one */
     QUIC_UNOPENED_MAX = 1024,    /* streams of ours that wait for the peer's permission */
-    QUIC_CHUNK = 32 << 10,       /* of what a stream sends */
+    QUIC_CHUNK = 32 << 10,       /* of what a stream sends, ... */
+    QUIC_CHUNK_FIRST = 1 << 10,  /* ... the first, which is all that most of them need */
     QUIC_SEND_LEAST = 256 << 10, /* so much of a stream may wait to be sent or acknowledged ... */
     QUIC_SEND_MOST = 16 << 20,   /* ... up to that, with the congestion window */
     QUIC_FLIGHT_LEAST = 1 << 20, /* so much may be on its way, however short the round trip, ... */
@@ -30,8 +31,8 @@ enum {
 /* A piece of what a stream sends; it stays where it is until it is acknowledged. */
 typedef struct quic_chunk {
     struct quic_chunk *next;
-    size_t len;
-    uint8_t data[QUIC_CHUNK];
+    size_t len, cap;
+    uint8_t data[];
 } quic_chunk;
 
 typedef struct quic_stream {

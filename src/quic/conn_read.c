@@ -189,6 +189,22 @@ static int on_stream_places(ngtcp2_conn *q, uint64_t max, void *user_data)
 
 /* ---- the connection ---- */
 
+/* Once TLS is let go, nothing is expected of the peer: a server's tickets are of no use, and of a
+ * client there is nothing that it may send (RFC 9001, sections 4.4 and 6). */
+static int on_crypto(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_t offset,
+                     const uint8_t *data, size_t n, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    if (c->tls != NULL) {
+        return ngtcp2_crypto_recv_crypto_data_cb(q, level, offset, data, n, user_data);
+    }
+    if (!c->base.facts.inbound) {
+        return 0;
+    }
+    ngtcp2_conn_set_tls_alert(q, GNUTLS_A_UNEXPECTED_MESSAGE);
+    return NGTCP2_ERR_CRYPTO;
+}
+
 static int on_handshake(ngtcp2_conn *q, void *user_data)
 {
     quic_conn *c = quic_conn_of(user_data);
@@ -291,7 +307,7 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
     *ret = (ngtcp2_callbacks){
         .client_initial = server ? NULL : ngtcp2_crypto_client_initial_cb,
         .recv_client_initial = server ? ngtcp2_crypto_recv_client_initial_cb : NULL,
-        .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+        .recv_crypto_data = on_crypto,
         .handshake_completed = on_handshake,
         .encrypt = ngtcp2_crypto_encrypt_cb,
         .decrypt = app ? decrypt : ngtcp2_crypto_decrypt_cb,

@@ -7,10 +7,11 @@
 #include "quic/conn.h"
 
 enum {
-    SPANS = 4,    /* of a stream, to ngtcp2 at a time */
-    PACKETS = 64, /* of a batch: what the system takes in one call */
-    BURST = 10,   /* packets that need not be paced */
-    ROUNDS = 16,  /* batches a turn; then the other connections have theirs */
+    SPANS = 4,      /* of a stream, to ngtcp2 at a time */
+    PACKETS = 64,   /* of a batch: what the system takes in one call */
+    BURST = 10,     /* packets that need not be paced */
+    MUCH = 1 << 20, /* bytes after which longer packets are tried */
+    ROUNDS = 16,    /* batches a turn; then the other connections have theirs */
 };
 
 typedef struct batch {
@@ -100,7 +101,10 @@ static void refused(quic_stream *s, ngtcp2_ssize r)
 static ngtcp2_ssize write_packet(quic_conn *c, batch *b, ngtcp2_path_storage *path, bool data,
                                  uint64_t now)
 {
-    size_t most = ngtcp2_conn_get_max_tx_udp_payload_size(c->q); /* room for a probe of the path */
+    /* Room for a probe of the path. Who sends little has no use for more than an Ethernet takes,
+     * and its peer would keep a buffer for packets of that length. */
+    size_t most = ngtcp2_conn_get_max_tx_udp_payload_size(c->q);
+    most = c->unpaced < MUCH && most > QUIC_PACKET_MAX ? QUIC_PACKET_MAX : most;
     ngtcp2_pkt_info info = {0};
     for (;;) {
         quic_stream *s = data ? next_ready(c) : NULL;
@@ -258,6 +262,18 @@ static void arm(quic_conn *c)
 
 /* ---- the turn ---- */
 
+/* ngtcp2 has the keys. All that is left for TLS are tickets: ours have left, and theirs have come
+ * or are not asked for. An idle connection need not keep 15 KiB for it. */
+static void let_tls_go(quic_conn *c)
+{
+    if (c->tls != NULL && c->complete &&
+        (c->base.facts.inbound || !c->resumption.takes_part || c->resumption.fresh == 0)) {
+        ngtcp2_conn_set_tls_native_handle(c->q, NULL);
+        gnutls_deinit(c->tls);
+        c->tls = NULL;
+    }
+}
+
 void quic_conn_turn(tern_deferred *d)
 {
     quic_conn *c = TERN_CONTAINER(d, quic_conn, turn);
@@ -265,6 +281,7 @@ void quic_conn_turn(tern_deferred *d)
     if (c->over) {
         return;
     }
+    let_tls_go(c);
     do_acts(c);
     if (tern_list_empty(&c->waiting) && !write_all(c) && c->over) {
         return;

@@ -55,7 +55,7 @@ void quic_stream_acked(quic_stream *s, uint64_t to)
 {
     while (s->first != NULL && s->acked + s->first->len <= to) {
         quic_chunk *c = s->first;
-        if (c == s->last && c->len < QUIC_CHUNK) {
+        if (c == s->last && c->len < c->cap) {
             break; /* still being filled */
         }
         s->acked += c->len;
@@ -124,13 +124,13 @@ static bool append(quic_stream *s, const uint8_t *p, size_t n)
 {
     while (n > 0) {
         quic_chunk *c = s->last;
-        if (c == NULL || c->len == QUIC_CHUNK) {
-            c = tern_malloc(sizeof *c);
+        if (c == NULL || c->len == c->cap) {
+            size_t cap = s->written == 0 && n <= QUIC_CHUNK_FIRST ? QUIC_CHUNK_FIRST : QUIC_CHUNK;
+            c = tern_malloc(sizeof *c + cap);
             if (c == NULL) {
                 return false;
             }
-            c->next = NULL;
-            c->len = 0;
+            *c = (quic_chunk){.cap = cap};
             *(s->last != NULL ? &s->last->next : &s->first) = c;
             s->last = c;
             if (s->unsent == NULL) {
@@ -138,7 +138,7 @@ static bool append(quic_stream *s, const uint8_t *p, size_t n)
                 s->unsent_at = s->written;
             }
         }
-        size_t k = n < QUIC_CHUNK - c->len ? n : QUIC_CHUNK - c->len;
+        size_t k = n < c->cap - c->len ? n : c->cap - c->len;
         memcpy(c->data + c->len, p, k);
         c->len += k;
         s->written += k;
