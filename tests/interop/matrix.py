@@ -38,6 +38,7 @@ class Row:
     actions: str = "ping identify"
     psk: bool = False  # in a private network
     credentials: str = ""  # the scheme with which the peer dials WebRTC Direct; tern then only listens
+    perf: int = 64 << 20  # bytes each way
 
     @property
     def name(self):
@@ -87,7 +88,7 @@ FULL = BASE + [
     Row("ws", "noise", "yamux", psk=True, peers="go rust js"),
     Row("wss", "noise", "yamux", peers="go rust js", actions="ping identify perf"),
     Row("wss", "tls", "yamux", peers="go rust js"),
-    *(Row("quic-v1", "any", "any", peers="go rust js", key=key,
+    *(Row("quic-v1", "any", "any", peers="go rust js", key=key, perf=256 << 20,
           actions="ping identify" + (" perf" if key == "ed25519" else ""))
       for key in ("ed25519", "secp256k1", "ecdsa", "rsa")),
     Row("webtransport", "any", "any", peers="go", actions="ping identify perf"),
