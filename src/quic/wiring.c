@@ -107,7 +107,8 @@ static int request_goes(gnutls_session_t session, gnutls_buffer_t out)
     const uint8_t asks[] = {QUIC_ASK_FRESH, QUIC_ASK_AGAIN};
     const uint8_t gives[] = {r->resumed ? r->again : r->fresh};
     if (!c->base.facts.inbound) {
-        return c->net->no_resumption ? 0 : gnutls_buffer_append_data(out, asks, sizeof asks);
+        bool silent = c->net->no_resumption || c->app != NULL;
+        return silent ? 0 : gnutls_buffer_append_data(out, asks, sizeof asks);
     }
     return r->takes_part ? gnutls_buffer_append_data(out, gives, sizeof gives) : 0;
 }
