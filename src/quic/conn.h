@@ -50,11 +50,12 @@ typedef struct quic_stream {
     uint64_t code;            /* of the reset or stop to be told */
     unsigned want_reset : 1, want_stop : 1;
     unsigned fin_sent : 1;
-    unsigned blocked : 1; /* by the peer's flow control */
-    unsigned mute : 1;    /* the peer wants no more, or we reset: what is written goes nowhere */
-    unsigned over : 1;    /* ngtcp2 knows it no more */
-    unsigned gone : 1;    /* the base is done with it */
-    unsigned own : 1;     /* of what the conn's app is made of */
+    unsigned blocked : 1;   /* by the peer's flow control */
+    unsigned mute : 1;      /* the peer wants no more, or we reset: what is written goes nowhere */
+    unsigned over : 1;      /* ngtcp2 knows it no more */
+    unsigned gone : 1;      /* the base is done with it */
+    unsigned own : 1;       /* of what the conn's app is made of */
+    unsigned stop_owed : 1; /* of an app's: told once the peer has all that we wrote */
 } quic_stream;
 
 /* What resumption has to do with a connection: resume.h. */

@@ -37,6 +37,13 @@ static int on_stream_data(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t o
     quic_conn *c = quic_conn_of(user_data);
     quic_stream *s = stream_user_data;
     (void)offset;
+    if (s != NULL && s->stop_owed && n > 0 && s->fin_sent && s->acked == s->written) {
+        s->stop_owed = 0;
+        s->want_stop = 1;
+        if (tern_list_empty(&s->act)) {
+            tern_list_push(&c->acts, &s->act);
+        }
+    }
     if (s == NULL || s->gone) {
         ngtcp2_conn_extend_max_stream_offset(q, id, n);
         ngtcp2_conn_extend_max_offset(q, n);

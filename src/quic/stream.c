@@ -236,7 +236,10 @@ static void want_act(quic_stream *s, uint64_t code)
 static void stream_stop(tern_stream *base, uint64_t code)
 {
     quic_stream *s = (quic_stream *)base;
-    if (!base->peer_ended) { /* whoever has written all of it need not be told */
+    if (s->conn->app != NULL && base->ended && !s->mute) {
+        s->stop_owed = 1; /* Firefox drops what it has not read yet when it hears STOP_SENDING */
+        s->code = code;
+    } else if (!base->peer_ended) { /* whoever has written all of it need not be told */
         s->want_stop = 1;
         want_act(s, code);
     }

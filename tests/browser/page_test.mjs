@@ -48,6 +48,7 @@ process.exitCode = finish()
 
 async function testBrowser (name, path) {
   await testPage(name, { name, path, port: await freePort(), road: { transport: 'ws', ends: ['', '/ws'], extra: [] } })
+  await testWebTransport(name, path)
   await testDirect(name, path)
   await testLab(name, { path, program, scratch })
   if (missing() != null) {
@@ -57,6 +58,18 @@ async function testBrowser (name, path) {
   const title = `${name}, https`
   const port = await freePort()
   await testPage(title, { name, path, port, road: await secureRoad(title, { name, folder: join(scratch, `${name}-https`), port }) })
+}
+
+// The page takes it before the others, which are there as well.
+async function testWebTransport (name, path) {
+  const port = await freePort()
+  const listen = ['quic-v1/webtransport', 'webrtc-direct'].flatMap((road) => ['--listen', `/ip4/127.0.0.1/udp/${port}/${road}`])
+  await testPage(`${name}, WebTransport`, {
+    name,
+    path,
+    port,
+    road: { transport: 'webtransport', security: '—', muxers: ['webtransport', 'native'], ends: ['', '/ws'], extra: listen }
+  })
 }
 
 async function testDirect (name, path) {

@@ -29,6 +29,9 @@ const CASES = [
 ]
 
 const TRANSPORTS = {
+  '/ip4/1.2.3.4/udp/1/quic-v1/webtransport/certhash/x/certhash/y/p2p/z': 'webtransport',
+  '/ip4/1.2.3.4/udp/1/webrtc-direct/certhash/x': 'webrtc-direct',
+  '/ip4/1.2.3.4/udp/1/quic-v1': '',
   '/ip4/1.2.3.4/tcp/1/ws': 'ws',
   '/ip4/1.2.3.4/tcp/1/ws/p2p/x': 'ws',
   '/dns4/a.example/tcp/1/wss/p2p/x': 'wss',

@@ -5,6 +5,7 @@ import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
+import { webTransport } from '@libp2p/webtransport'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
@@ -16,7 +17,7 @@ const CARD_TIMEOUT = 5_000 // ms
 export function makeNode (version) {
   return createLibp2p({
     nodeInfo: { name: 'tern-page', version },
-    transports: [webRTCDirect(), webSockets()],
+    transports: [webTransport(), webRTCDirect(), webSockets()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), identifyPush: identifyPush(), ping: ping() },

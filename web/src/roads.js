@@ -5,6 +5,7 @@
 // A new transport is one more entry here and one more line in node.js.
 
 const KINDS = [
+  { name: 'webtransport', find: webTransportAddrs },
   { name: 'webrtc-direct', find: webRTCDirectAddrs },
   { name: 'ws', find: webSocketAddrs }
 ]
@@ -15,8 +16,9 @@ export function choose (card, location) {
   return [...new Set(KINDS.flatMap((kind) => kind.find(card, location)))]
 }
 
-// The transport a multiaddr text stands for: 'wss', 'ws', or the empty string.
+// The transport a multiaddr text stands for: 'webtransport', 'webrtc-direct', 'wss', 'ws', or the empty string.
 export function transportOf (addr) {
+  if (/\/webtransport(\/|$)/.test(addr)) return 'webtransport'
   if (/\/webrtc-direct(\/|$)/.test(addr)) return 'webrtc-direct'
   if (/\/(wss|tls(\/sni\/[^/]+)?\/ws)(\/|$)/.test(addr)) return 'wss'
   return /\/ws(\/|$)/.test(addr) ? 'ws' : ''
@@ -39,12 +41,20 @@ function webSocketAddrs (card, location) {
   return listed
 }
 
-// WebRTC Direct needs an IP address. One that the page came from is known to lead to the node; others
-// (of its other interfaces) are tried only when the page came by a name.
+// Browsers have it on secure pages, and from the machine itself, only.
+function webTransportAddrs (card, location) {
+  return globalThis.WebTransport == null ? [] : byIP('webtransport', card, location)
+}
+
 function webRTCDirectAddrs (card, location) {
-  if (globalThis.RTCPeerConnection == null) return []
+  return globalThis.RTCPeerConnection == null ? [] : byIP('webrtc-direct', card, location)
+}
+
+// Roads whose addresses are IP addresses. One that the page came from is known to lead to the node; others
+// (of its other interfaces) are tried only when the page came by a name.
+function byIP (transport, card, location) {
   const { host } = originOf(location)
-  const listed = (card.addrs ?? []).filter((addr) => transportOf(addr) === 'webrtc-direct')
+  const listed = (card.addrs ?? []).filter((addr) => transportOf(addr) === transport)
   const same = listed.filter((addr) => hostOf(addr) === host)
   return same.length > 0 || /^[\d.]+$|:/.test(host) ? same : listed.slice(0, 2)
 }
