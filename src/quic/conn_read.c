@@ -113,7 +113,9 @@ static int on_stream_close(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t 
     return 0;
 }
 
-/* RESET_STREAM: the peer's half is cut off; libp2p's resets are of both halves. */
+/* RESET_STREAM: the peer's half is cut off; libp2p's resets are of both halves. But to a
+ * STOP_SENDING of ours it is the answer, which QUIC itself gives (RFC 9000, section 3.5): our half
+ * goes on. */
 static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t final_size, uint64_t code,
                            void *user_data, void *stream_user_data)
 {
@@ -122,7 +124,9 @@ static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t final_size, uint
     (void)q;
     (void)id;
     (void)final_size;
-    if (s != NULL && !s->gone) {
+    if (s != NULL && !s->gone && s->base.stopped && !s->mute) {
+        tern_stream_deliver_end(&s->base);
+    } else if (s != NULL && !s->gone) {
         code = code_in(s, code);
         s->mute = s->want_reset = 1;
         s->code = code;
@@ -131,26 +135,6 @@ static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t final_size, uint
         }
         finish_stream(s, TERN_E_RESET, code, "reset by the peer");
         quic_conn_want_turn(c);
-    }
-    return 0;
-}
-
-/* STOP_SENDING: ngtcp2 has reset our half; what the peer sends still comes. */
-static int on_stop_sending(ngtcp2_conn *q, int64_t id, uint64_t code, void *user_data,
-                           void *stream_user_data)
-{
-    quic_stream *s = stream_user_data;
-    (void)q;
-    (void)id;
-    (void)user_data;
-    if (s != NULL && !s->over) {
-        code = code_in(s, code);
-        s->mute = 1;
-        tern_list_remove(&s->ready);
-        if (s->base.peer_ended) { /* nothing goes either way any more */
-            finish_stream(s, s->base.ended ? 0 : TERN_E_RESET, s->base.ended ? 0 : code,
-                          "the peer wants no more of it");
-        }
     }
     return 0;
 }
@@ -336,7 +320,6 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
         .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
         .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
         .get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
-        .stream_stop_sending = on_stop_sending,
         .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
         .recv_tx_key = on_tx_key,
     };

@@ -91,7 +91,7 @@ static void refused(quic_stream *s, ngtcp2_ssize r)
     tern_list_remove(&s->ready);
     if (r == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
         s->blocked = 1;
-    } else { /* SHUT_WR, NOT_FOUND: it is being reset */
+    } else { /* SHUT_WR: the peer said STOP_SENDING; NOT_FOUND: it is being reset */
         s->mute = 1;
     }
 }

@@ -1,4 +1,4 @@
-/* The contract of streams over QUIC, between whole nodes: half close, resets with
+/* The contract of streams over QUIC, between whole nodes: half close, STOP_SENDING, resets with
  * codes of either side, a thousand at once; and how a connection that is not let in ends. */
 #include "base/mem.h"
 #include "sim/quic_pair.h"
@@ -122,6 +122,38 @@ static void resets_cross(void **state)
     tear_down(&e);
 }
 
+static void stop_sending_by(bool dialler)
+{
+    ends e;
+    set_up(&e);
+    ear *who = dialler ? &e.a : &e.b, *other = dialler ? &e.b : &e.a;
+    EAR(who, tern_stream_stop(who->s, 9));
+    sim_nodes_run(&e.x.w, TERN_SEC);
+
+    assert_int_equal(who->closed + other->closed, 0);
+    size_t had = who->got.len;
+    write_much(other); /* goes nowhere, and costs nothing */
+    sim_nodes_run(&e.x.w, TERN_SEC);
+    assert_int_equal(who->got.len, had);
+    had = other->got.len;
+    size_t n = write_much(who); /* its own half goes on */
+    sim_nodes_run(&e.x.w, 5 * TERN_SEC);
+    assert_int_equal(other->got.len, had + n);
+    EAR(other, tern_stream_end(other->s));
+    EAR(who, tern_stream_end(who->s));
+    sim_nodes_run(&e.x.w, TERN_SEC);
+    assert_int_equal(who->closed, 1);
+    assert_int_equal(other->closed, 1);
+    tear_down(&e);
+}
+
+static void stop_sending(void **state)
+{
+    (void)state;
+    stop_sending_by(true);
+    stop_sending_by(false);
+}
+
 /* ---- a thousand ---- */
 
 enum { THOUSAND = 1000 };
@@ -228,11 +260,9 @@ static void the_refusal_has_a_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(half_close),
-        cmocka_unit_test(resets_carry_codes),
-        cmocka_unit_test(resets_cross),
-        cmocka_unit_test(a_thousand_at_once),
-        cmocka_unit_test(the_refusal_has_a_name),
+        cmocka_unit_test(half_close),         cmocka_unit_test(resets_carry_codes),
+        cmocka_unit_test(resets_cross),       cmocka_unit_test(stop_sending),
+        cmocka_unit_test(a_thousand_at_once), cmocka_unit_test(the_refusal_has_a_name),
     };
     return TERN_TEST_MAIN(tests);
 }
