@@ -87,7 +87,7 @@ static void fill_settings(const quic_conn *c, ngtcp2_settings *settings,
     ngtcp2_settings_default(settings);
     settings->initial_ts = tern_loop_now(c->base.loop);
     settings->rand_ctx.native_handle = c->base.loop;
-    settings->cc_algo = NGTCP2_CC_ALGO_BBR; /* docs/decisions/quic-speed.md */
+    settings->cc_algo = NGTCP2_CC_ALGO_CUBIC; /* docs/decisions/quic-speed.md */
     find_packets(settings, &c->remote);
     settings->handshake_timeout = l->upgrade_time;
     settings->max_stream_window =

@@ -1,5 +1,5 @@
 /* WebTransport between whole nodes in the simulated world: round trips, loss, certificates that
- * change, restarts, ends. What a peer may do wrong is in webtransport_hostile_test.c. */
+ * change, restarts, ends. */
 #include <stdio.h>
 
 #include "sim/nodes.h"
