@@ -91,7 +91,7 @@ static void test_families_take_turns(void **state)
 /* Where UDP does not get through it comes behind what is public, too, but before circuits. */
 static void test_udp_last(void **state)
 {
-    static const char *const texts[] = {"/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/8.8.8.8/tcp/1" RELAY,
+    static const char *const texts[] = {"/ip4/8.8.8.8/udp/1/quic-v1", ("/ip4/8.8.8.8/tcp/1" RELAY),
                                         "/ip4/8.8.8.8/tcp/1/ws", "/ip4/10.0.0.1/udp/1/quic-v1",
                                         "/ip4/8.8.8.8/tcp/1"};
     static const size_t first[] = {3, 0, 4, 2, 1}, last[] = {3, 4, 2, 0, 1};
