@@ -8,29 +8,27 @@
 
 #include "base/mem.h"
 
-enum { KEY_MAX = 8 };
+enum { KEY = 8 }; /* the family, and the bytes of a block */
 
 struct tern_crowd {
     tern_list link; /* in its level */
     tern_list members;
     size_t count;
-    size_t key_len;
-    uint8_t key[KEY_MAX];
+    uint8_t key[KEY];
 };
 
-static size_t key_of(const tern_endpoint *e, uint8_t key[KEY_MAX])
+static void key_of(const tern_endpoint *e, uint8_t key[KEY])
 {
-    size_t n = e->family == 4 ? 4 : 7; /* a /56 */
-    key[0] = e->family;
-    memcpy(key + 1, e->ip, n);
-    return n + 1;
+    tern_endpoint block = tern_endpoint_block(e);
+    key[0] = block.family;
+    memcpy(key + 1, block.ip, KEY - 1);
 }
 
 static tern_crowd *find(const tern_crowds *c, const tern_endpoint *address)
 {
-    uint8_t key[KEY_MAX];
-    size_t n = key_of(address, key);
-    return tern_map_get(&c->addresses, key, n);
+    uint8_t key[KEY];
+    key_of(address, key);
+    return tern_map_get(&c->addresses, key, KEY);
 }
 
 void tern_crowds_init(tern_crowds *c)
@@ -59,8 +57,8 @@ static tern_crowd *add_crowd(tern_crowds *c, const tern_endpoint *address)
     }
     tern_list_init(&crowd->link);
     tern_list_init(&crowd->members);
-    crowd->key_len = key_of(address, crowd->key);
-    if (tern_map_set(&c->addresses, crowd->key, crowd->key_len, crowd) != 0) {
+    key_of(address, crowd->key);
+    if (tern_map_set(&c->addresses, crowd->key, KEY, crowd) != 0) {
         tern_free(crowd);
         return NULL;
     }
@@ -98,7 +96,7 @@ void tern_crowds_leave(tern_crowds *c, tern_crowd_member *m)
         return;
     }
     tern_list_remove(&crowd->link);
-    tern_map_remove(&c->addresses, crowd->key, crowd->key_len);
+    tern_map_remove(&c->addresses, crowd->key, KEY);
     tern_free(crowd);
     if (c->count == 0) {
         tern_map_free(&c->addresses);

@@ -325,3 +325,12 @@ bool tern_endpoint_reaches(const tern_endpoint *local, const tern_endpoint *to)
     bool itself = local->port == to->port && ((inside && anywhere) || tern_endpoint_eq(local, to));
     return local->family == to->family && fits && !itself;
 }
+
+tern_endpoint tern_endpoint_block(const tern_endpoint *e)
+{
+    tern_endpoint part;
+    memset(&part, 0, sizeof part);
+    part.family = e->family;
+    memcpy(part.ip, e->ip, e->family == 4 ? 4 : 7);
+    return part;
+}

@@ -36,4 +36,7 @@ bool tern_endpoint_is_public(const tern_endpoint *e);
  * only, and it is not the socket itself. */
 bool tern_endpoint_reaches(const tern_endpoint *local, const tern_endpoint *to);
 
+/* What limits per address count: an IPv4 address, an IPv6 /56; port and scope 0, family as of e. */
+tern_endpoint tern_endpoint_block(const tern_endpoint *e);
+
 #endif

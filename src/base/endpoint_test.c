@@ -255,6 +255,32 @@ static void what_is_public(void **state)
     }
 }
 
+/* What limits count as one: the whole IPv4 address, and the first 56 bits of an IPv6. */
+static void blocks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.1", "192.0.2.2", false},
+        {"2001:db8:0:1::1", "2001:db8:0:1:2::9", true},
+        {"2001:db8:0:100::1", "2001:db8:0:1ff::1", true},
+        {"2001:db8:0:100::1", "2001:db8:0:200::1", false},
+        {"::c000:201", "192.0.2.1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tern_endpoint a = ip(cases[i].a), b = ip(cases[i].b);
+        a.port = 1;
+        a = tern_endpoint_block(&a);
+        b = tern_endpoint_block(&b);
+        if ((memcmp(&a, &b, sizeof a) == 0) != cases[i].same) {
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +290,7 @@ int main(void)
         cmocka_unit_test(equality),
         cmocka_unit_test(kinds),
         cmocka_unit_test(what_is_public),
+        cmocka_unit_test(blocks),
     };
     return TERN_TEST_MAIN(tests);
 }

@@ -1,5 +1,6 @@
 /* Tests of the stream base alone, over an implementation that only writes down what it is asked:
- * which events come in which order, and which operations are called when. */
+ * which events come in which order, and which operations are called when. In one file: every
+ * test reads the log of the same fake implementation. */
 #include "core/stream.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Tests of real TCP sockets on loopback: connecting, exchange with backpressure, all ways to end,
- * and everything an owner may do to a socket inside one of its events. */
+/* Tests of real TCP sockets on loopback: connecting, exchange with backpressure, all ways to
+ * end, and everything an owner may do to a socket inside one of its events. In one file: every
+ * test works with the same pair of recording ends. */
 #include "loop/uv_test.h"
 
 #include "loop/tcp.h"

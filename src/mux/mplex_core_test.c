@@ -1,5 +1,6 @@
 /* mplex_core: the vectors of the spec; every way a frame can be wrong, each with its counter;
- * numbers that both sides use; limits and budgets. Scripts run whole and again byte by byte. */
+ * numbers that both sides use; limits and budgets. Scripts run whole and again byte by byte. In
+ * one file: every test speaks the rig's script language, which nobody else needs. */
 #include "mux/mplex_core.h"
 
 #include <inttypes.h>

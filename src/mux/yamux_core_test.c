@@ -1,5 +1,6 @@
-/* yamux_core: the vectors of the spec and of go, rust and js; every way a frame can be wrong, each
- * with its own counter; windows, budgets, keep-alive. Scripts run whole and again byte by byte. */
+/* yamux_core: the vectors of the spec and of go, rust and js; every way a frame can be wrong,
+ * each with its own counter; windows, budgets, keep-alive. Scripts run whole and again byte by
+ * byte. In one file: every test speaks the rig's script language, which nobody else needs. */
 #include "mux/yamux_core.h"
 
 #include <stdio.h>

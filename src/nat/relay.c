@@ -70,17 +70,15 @@ static void on_gone(tern_net_ear *ear, tern_conn *conn)
     }
 }
 
-/* What limits per address count: an IPv4 address, an IPv6 /56. */
+/* Where a peer comes from, as limits count; family 0 when its address does not tell. */
 static tern_endpoint block_of(const tern_conn *conn)
 {
-    tern_endpoint e, block;
+    tern_endpoint e;
     uint32_t transport;
-    memset(&block, 0, sizeof block);
-    if (tern_ma_endpoint(conn->facts.remote, &e, &transport)) {
-        block.family = e.family;
-        memcpy(block.ip, e.ip, e.family == 4 ? 4 : 7);
+    if (!tern_ma_endpoint(conn->facts.remote, &e, &transport)) {
+        memset(&e, 0, sizeof e);
     }
-    return block;
+    return tern_endpoint_block(&e);
 }
 
 static bool block_is_full(const tern_relay *r, const tern_endpoint *block)

@@ -6,38 +6,14 @@
  *
  * Requests for a peer that is being dialled join its dialer. A failed attempt starts the next at
  * once; an optimistic upgrade that was refused is tried once more without optimism. */
-#include "swarm/swarm.h"
+#include "swarm/dialer.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "swarm/dial_rank.h"
 #include "swarm/resolve.h"
 
 enum { PARALLEL_MAX = 8 };
-#define KEEP_ADDRESS  (7 * 24 * 3600 * TERN_SEC) /* one that worked */
-#define DOUBT_ADDRESS (24 * 3600 * TERN_SEC)     /* one that did not */
-
-typedef struct tern_dialer tern_dialer;
-
-typedef struct attempt {
-    tern_dialer *dialer;
-    size_t candidate;
-    const tern_transport *transport;
-    tern_dial_op dial;
-    tern_upgrade upgrade;
-} attempt;
-
-typedef struct candidate {
-    tern_multiaddr *addr;
-    char *host;
-    attempt *attempt; /* while running */
-    enum { WAITING, RUNNING, WON, FAILED } state;
-    bool cautious;    /* optimism was refused: again without */
-    bool crossed;     /* both sides dialled and met in one connection: again from another port */
-    uint64_t started; /* the clock when it was dialled last */
-    tern_error error;
-} candidate;
 
 typedef struct name {
     tern_list link;
@@ -46,36 +22,9 @@ typedef struct name {
     tern_multiaddr *addr;
 } name;
 
-struct tern_dialer {
-    tern_list link; /* in swarm->dials */
-    tern_swarm *swarm;
-    tern_peer_id peer;
-    bool cautious; /* the peer is known to refuse optimism */
-    bool alone;    /* a fresh connection was asked for: nobody joins */
-    bool direct;   /* not through a relay */
-    tern_list requests;
-    candidate candidates[TERN_DIAL_ADDRS_MAX];
-    size_t count, running;
-    bool ip4_next;   /* the families take turns: IPv6 was last */
-    tern_list names; /* being resolved */
-    tern_timer next; /* when the next candidate may start */
-    tern_deferred step;
-};
-
 static void step(tern_dialer *d);
 
 /* ---- the end of a dialer ---- */
-
-static void free_attempt(candidate *c)
-{
-    if (c->attempt != NULL) {
-        tern_op_cancel(&c->attempt->dial.op);
-        tern_op_cancel(&c->attempt->upgrade.op);
-        tern_multiaddr_unref(c->attempt->dial.local);
-        tern_free(c->attempt);
-        c->attempt = NULL;
-    }
-}
 
 static void free_name(name *n)
 {
@@ -94,7 +43,7 @@ static void free_dialer(tern_dialer *d)
         free_name(TERN_CONTAINER(d->names.next, name, link));
     }
     for (size_t i = 0; i < d->count; i++) {
-        free_attempt(&d->candidates[i]);
+        dialer_free_attempt(&d->candidates[i]);
         tern_multiaddr_unref(d->candidates[i].addr);
         tern_free(d->candidates[i].host);
     }
@@ -153,7 +102,7 @@ void tern_swarm_dial_lost(tern_swarm *swarm, const tern_conn *conn, const tern_e
 }
 
 /* Ends all requests, then the dialer. conn NULL: error says why. */
-static void finish(tern_dialer *d, tern_conn *conn, const tern_error *error)
+void dialer_finish(tern_dialer *d, tern_conn *conn, const tern_error *error)
 {
     tern_list *node;
     while ((node = tern_list_pop(&d->requests)) != NULL) {
@@ -207,191 +156,7 @@ static void give_up(tern_dialer *d)
         tern_fail(&why, best->error.code, best->error.layer, "none of %zu addresses: %s", d->count,
                   best->error.text);
     }
-    finish(d, NULL, &why);
-}
-
-/* ---- attempts ---- */
-
-/* What the winner says about UDP: that it gets through, or, where it did without although UDP began
- * earlier, that it does not. A peer that cannot be had at all says nothing. */
-static void judge_udp(tern_dialer *d, const candidate *winner)
-{
-    tern_swarm *swarm = d->swarm;
-    if (tern_black_hole_concerns(winner->addr)) {
-        tern_black_hole_answered(&swarm->black_hole);
-        return;
-    }
-    for (size_t i = 0; i < d->count; i++) {
-        const candidate *c = &d->candidates[i];
-        bool silent =
-            c->state == RUNNING || (c->state == FAILED && c->error.code == TERN_E_TIMEOUT);
-        if (silent && c->started < winner->started && tern_black_hole_concerns(c->addr)) {
-            swarm->net.counters.dials_udp_lost++;
-            tern_black_hole_lost(&swarm->black_hole, tern_loop_now(swarm->net.loop));
-            return;
-        }
-    }
-}
-
-static void fail_candidate(tern_dialer *d, size_t i, const tern_error *error)
-{
-    candidate *c = &d->candidates[i];
-    tern_error copy = *error;
-    bool was_running = c->state == RUNNING || c->state == WON;
-    TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr), copy.layer,
-             copy.text);
-    if (d->peer.len > 0) {
-        tern_peerstore_doubt(&d->swarm->store, &d->peer, c->addr,
-                             tern_loop_now(d->swarm->net.loop) + DOUBT_ADDRESS);
-    }
-    free_attempt(c);
-    c->state = FAILED;
-    c->error = copy;
-    d->swarm->net.counters.dial_failures++;
-    if (was_running) {
-        d->running--;
-    }
-    d->next.at = 0;
-    tern_timer_stop(&d->next); /* the next one starts at once */
-    tern_defer(d->swarm->net.loop, &d->step);
-}
-
-static void win(tern_dialer *d, attempt *a)
-{
-    tern_swarm *swarm = d->swarm;
-    tern_conn *conn = a->upgrade.conn != NULL ? a->upgrade.conn : a->dial.conn;
-    tern_multiaddr *addr = d->candidates[a->candidate].addr;
-    tern_peer_id peer = conn->facts.peer;
-    tern_error error;
-    size_t i = a->candidate;
-    a->upgrade.conn = NULL;
-    a->dial.conn = NULL;
-    d->candidates[i].state = WON;
-    judge_udp(d, &d->candidates[i]);
-    if (tern_swarm_add(swarm, conn, &error) != 0) {
-        fail_candidate(d, i, &error);
-        return;
-    }
-    tern_peerstore_add_addr(&swarm->store, &peer, addr,
-                            tern_loop_now(swarm->net.loop) + KEEP_ADDRESS);
-    if (d->candidates[i].cautious) {
-        tern_peerstore_set_cautious(&swarm->store, &peer);
-    }
-    finish(d, conn, NULL);
-}
-
-static void upgraded(tern_op *op, const tern_error *error)
-{
-    attempt *a = TERN_CONTAINER(op, attempt, upgrade.op);
-    tern_dialer *d = a->dialer;
-    if (error->code == 0) {
-        win(d, a);
-        return;
-    }
-    candidate *c = &d->candidates[a->candidate];
-    bool refused = a->upgrade.retry && !c->cautious;
-    bool crossed = a->upgrade.crossed && !c->crossed;
-    fail_candidate(d, a->candidate, error);
-    if (refused || crossed) {
-        c->cautious |= refused;
-        c->crossed |= crossed;
-        c->state = WAITING;
-    }
-}
-
-static void start_upgrade(attempt *a)
-{
-    tern_swarm *swarm = a->dialer->swarm;
-    candidate *c = &a->dialer->candidates[a->candidate];
-    a->upgrade = (tern_upgrade){.net = &swarm->net,
-                                .parts = &swarm->parts,
-                                .stream = a->dial.stream,
-                                .initiator = true,
-                                .optimistic = !c->cautious,
-                                .expected = a->dialer->peer,
-                                .facts = {.local = a->dial.local,
-                                          .remote = tern_multiaddr_ref(c->addr),
-                                          .transport = a->transport->name}};
-    a->dial.stream = NULL;
-    a->dial.local = NULL;
-    tern_op_init(&a->upgrade.op, swarm->net.loop, a->dial.op.deadline, upgraded);
-    tern_upgrade_start(&a->upgrade);
-}
-
-static void dialled(tern_op *op, const tern_error *error)
-{
-    attempt *a = TERN_CONTAINER(op, attempt, dial.op);
-    if (error->code != 0) {
-        fail_candidate(a->dialer, a->candidate, error);
-    } else if (a->dial.conn != NULL) {
-        win(a->dialer, a);
-    } else {
-        start_upgrade(a);
-    }
-}
-
-static const tern_transport *transport_for(tern_swarm *swarm, const tern_multiaddr *addr)
-{
-    for (size_t i = 0; swarm->transports[i] != NULL; i++) {
-        if (swarm->transports[i]->dials(addr)) {
-            return swarm->transports[i];
-        }
-    }
-    return NULL;
-}
-
-static void start(tern_dialer *d, size_t i)
-{
-    tern_swarm *swarm = d->swarm;
-    candidate *c = &d->candidates[i];
-    tern_error error;
-    const tern_transport *transport = transport_for(swarm, c->addr);
-    if (transport == NULL) {
-        tern_fail(&error, TERN_E_UNSUPPORTED, "swarm", "no transport of this build dials %s",
-                  tern_multiaddr_text(c->addr));
-        fail_candidate(d, i, &error);
-        return;
-    }
-    if (transport->native && swarm->net.psk != NULL) {
-        tern_fail(&error, TERN_E_UNSUPPORTED, "swarm", "%s: %s cannot carry a private network",
-                  tern_multiaddr_text(c->addr), transport->name);
-        fail_candidate(d, i, &error);
-        return;
-    }
-    tern_endpoint ip = tern_swarm_ip_of(c->addr);
-    if (!tern_gater_admits(&swarm->gater, &ip) ||
-        (d->peer.len > 0 && !tern_gater_lets_in(&swarm->gater, &d->peer, &ip))) {
-        swarm->net.counters.dials_gated++;
-        tern_fail(&error, TERN_E_GATED, "swarm", "%s is denied by our lists",
-                  tern_multiaddr_text(c->addr));
-        fail_candidate(d, i, &error);
-        return;
-    }
-    attempt *a = tern_calloc(1, sizeof *a);
-    if (a == NULL) {
-        tern_fail(&error, TERN_E_NOMEM, "swarm", "out of memory");
-        fail_candidate(d, i, &error);
-        return;
-    }
-    c->attempt = a;
-    c->state = RUNNING;
-    c->started = tern_loop_now(swarm->net.loop);
-    d->ip4_next = tern_dial_rank_is_ip6(c->addr);
-    d->running++;
-    swarm->net.counters.dials++;
-    a->dialer = d;
-    a->candidate = i;
-    a->transport = transport;
-    a->dial.net = &swarm->net;
-    a->dial.addr = c->addr;
-    a->dial.host = c->host;
-    a->dial.expected = d->peer;
-    a->dial.any_port = c->crossed;
-    tern_op_init(&a->dial.op, swarm->net.loop,
-                 tern_loop_now(swarm->net.loop) + swarm->net.limits.dial_time, dialled);
-    if (transport->dial(&a->dial, &error) != 0) {
-        fail_candidate(d, i, &error);
-    }
+    dialer_finish(d, NULL, &why);
 }
 
 /* ---- the race ---- */
@@ -432,7 +197,7 @@ static void step(tern_dialer *d)
     size_t i;
     while (!tern_timer_armed(&d->next) && d->running < PARALLEL_MAX && best_waiting(d, &i)) {
         uint64_t stagger = tern_dial_rank_of(d->candidates[i].addr).stagger;
-        start(d, i);
+        dialer_start(d, i);
         if (d->candidates[i].state == RUNNING) {
             tern_timer_start(d->swarm->net.loop, &d->next,
                              tern_loop_now(d->swarm->net.loop) + stagger, on_next);
@@ -475,7 +240,7 @@ static void resolved(tern_op *op, const tern_error *error)
         candidate *c = &d->candidates[d->count++];
         memset(c, 0, sizeof *c);
         c->addr = tern_multiaddr_ref(n->addr);
-        fail_candidate(d, d->count - 1, error);
+        dialer_fail(d, d->count - 1, error);
     }
     free_name(n);
     tern_defer(d->swarm->net.loop, &d->step);
@@ -625,6 +390,6 @@ void tern_swarm_cancel_dials(tern_swarm *swarm)
     tern_error why;
     tern_fail(&why, TERN_E_CANCELLED, "swarm", "the node is stopping");
     while (!tern_list_empty(&swarm->dials)) {
-        finish(TERN_CONTAINER(swarm->dials.next, tern_dialer, link), NULL, &why);
+        dialer_finish(TERN_CONTAINER(swarm->dials.next, tern_dialer, link), NULL, &why);
     }
 }

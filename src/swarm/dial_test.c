@@ -1,5 +1,6 @@
 /* Tests of dialling, with whole nodes in a simulated world: which address is tried when, to the
- * nanosecond of virtual time, what wins, and what the caller is told. */
+ * nanosecond of virtual time, what wins, and what the caller is told. In one file: every test
+ * works with the same world and its addresses that nobody has. */
 #include "sim/nodes.h"
 
 #include <stdio.h>

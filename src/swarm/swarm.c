@@ -156,16 +156,6 @@ tern_endpoint tern_swarm_ip_of(const tern_multiaddr *addr)
     return e;
 }
 
-/* What limits per address count: an IPv4 address, an IPv6 /56. */
-static tern_endpoint block_of(const tern_multiaddr *addr)
-{
-    tern_endpoint e = tern_swarm_ip_of(addr), block;
-    memset(&block, 0, sizeof block);
-    block.family = e.family;
-    memcpy(block.ip, e.ip, e.family == 4 ? 4 : 7);
-    return block;
-}
-
 static void forget_conn(tern_swarm_conn *c)
 {
     tern_swarm *swarm = c->swarm;
@@ -316,7 +306,8 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
     tern_swarm_peer *peer = find_peer(swarm, &conn->facts.peer);
     tern_endpoint block = {0};
     if (conn->facts.inbound && swarm->net.limits.conns_per_ip > 0) {
-        block = block_of(conn->facts.remote);
+        tern_endpoint ip = tern_swarm_ip_of(conn->facts.remote);
+        block = tern_endpoint_block(&ip);
     }
     int code = check_limits(swarm, conn, peer, &block, reterr);
     if (code != 0) {

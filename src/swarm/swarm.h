@@ -4,6 +4,7 @@
  *   swarm.c     birth, stop, the table of connections
  *   listen.c    listeners, accepted streams, pending upgrades and their limits
  *   dial.c      a peer with many addresses: race, upgrade, keep one
+ *   dial_attempt.c  one of its addresses
  *   net_dial.c  the same for parts of ours
  *   resolve.c   names to addresses        dial_rank.c  which address when
  *   black_hole.c  whether UDP gets through

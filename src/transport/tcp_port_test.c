@@ -1,5 +1,6 @@
 /* The shared TCP port in the simulated world: who gets which connection, whole and byte by byte,
- * what is refused and counted, what times out, and who makes place for whom. */
+ * what is refused and counted, what times out, and who makes place for whom. In one file: every
+ * test works with the same world of guests and attackers. */
 #include "transport/tcp_port.h"
 
 #include "base/test.h"

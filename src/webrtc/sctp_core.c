@@ -1,4 +1,4 @@
-/* SCTP: the handshake, the walk over a packet, closing, and time. See sctp_core.h.
+/* SCTP: the handshake, the walk over a packet, and time. See sctp_core.h.
  *
  *     A                              B          both may begin at once (RFC 9260, 5.2.1)
  *     INIT             ->
@@ -25,7 +25,6 @@ enum {
     CONTROL_MAX = 4096,
     T1_MAX = 8, /* times that INIT or COOKIE ECHO is sent */
     CAUSE_NO_DATA = 9,
-    CAUSE_USER = 12,
 };
 
 #define RTO_FIRST UINT64_C(1000000000)
@@ -242,77 +241,6 @@ static size_t put_init(tern_sctp *s, uint8_t *out, uint8_t type)
     return n;
 }
 
-/* ---- closing ---- */
-
-static void shutdown_step(tern_sctp *s, uint64_t now)
-{
-    if (!tern_sctp_idle(s)) {
-        return;
-    }
-    if (s->state == TERN_SCTP_SHUTDOWN_PENDING) {
-        s->state = TERN_SCTP_SHUTDOWN_SENT;
-        s->wants |= WANT_SHUTDOWN;
-        s->t1 = now + s->rto;
-        s->t1_count = 0;
-    } else if (s->state == TERN_SCTP_SHUTDOWN_RECEIVED) {
-        s->state = TERN_SCTP_SHUTDOWN_ACK_SENT;
-        s->wants |= WANT_SHUTDOWN_ACK;
-        s->t1 = now + s->rto;
-        s->t1_count = 0;
-    }
-}
-
-void tern_sctp_shutdown(tern_sctp *s, uint64_t now)
-{
-    if (s->state == TERN_SCTP_ESTABLISHED) {
-        s->state = TERN_SCTP_SHUTDOWN_PENDING;
-        shutdown_step(s, now);
-    } else if (s->state < TERN_SCTP_ESTABLISHED) {
-        tern_sctp_abort(s);
-    }
-}
-
-void tern_sctp_abort(tern_sctp *s)
-{
-    if (s->state != TERN_SCTP_DEAD) {
-        s->wants = WANT_ABORT;
-        s->abort_cause = CAUSE_USER;
-    }
-}
-
-static void on_shutdown(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n)
-{
-    if (n != 8 || s->state < TERN_SCTP_ESTABLISHED) {
-        sctp_fault(s, TERN_SCTP_BAD_CHUNK);
-        return;
-    }
-    sctp_cumulative(s, now, tern_get32(chunk + 4));
-    if (s->state == TERN_SCTP_SHUTDOWN_SENT) { /* both at once */
-        s->state = TERN_SCTP_SHUTDOWN_ACK_SENT;
-        s->wants |= WANT_SHUTDOWN_ACK;
-    } else if (s->state < TERN_SCTP_SHUTDOWN_RECEIVED) {
-        s->state = TERN_SCTP_SHUTDOWN_RECEIVED;
-    }
-}
-
-static void on_shutdown_ack(tern_sctp *s)
-{
-    if (s->state == TERN_SCTP_SHUTDOWN_SENT || s->state == TERN_SCTP_SHUTDOWN_ACK_SENT) {
-        s->wants = WANT_SHUTDOWN_COMPLETE;
-        s->t1 = UINT64_MAX;
-    }
-}
-
-static void on_abort(tern_sctp *s, const uint8_t *chunk, size_t n)
-{
-    uint16_t cause = n >= 8 ? tern_get16(chunk + 4) : 0;
-    if (cause == CAUSE_USER || cause == 0) {
-        sctp_down(s, TERN_OK, cause, "the peer closed the connection");
-    } else {
-        sctp_down(s, TERN_E_CONN_CLOSED, cause, "the peer aborted the association");
-    }
-}
-
 /* ---- a packet ---- */
 
 /* One chunk; false when the rest of the packet is not to be looked at. */
@@ -340,13 +268,13 @@ static bool on_chunk(tern_sctp *s, uint64_t now, uint8_t *chunk, size_t n)
         sctp_answer(s, chunk, n);
         return true;
     case SCTP_ABORT:
-        on_abort(s, chunk, n);
+        sctp_on_abort(s, chunk, n);
         return false;
     case SCTP_SHUTDOWN:
-        on_shutdown(s, now, chunk, n);
+        sctp_on_shutdown(s, now, chunk, n);
         return true;
     case SCTP_SHUTDOWN_ACK:
-        on_shutdown_ack(s);
+        sctp_on_shutdown_ack(s);
         return false;
     case SCTP_SHUTDOWN_COMPLETE:
         if (s->state == TERN_SCTP_SHUTDOWN_ACK_SENT) {
@@ -424,10 +352,10 @@ void tern_sctp_input(tern_sctp *s, uint64_t now, uint8_t *p, size_t n)
             s->sack_at = now + 20 * MS;
         }
     }
-    shutdown_step(s, now);
+    sctp_shutdown_step(s, now);
 }
 
-static size_t put_plain(uint8_t *out, uint8_t type, uint8_t flags, size_t n)
+size_t sctp_put_plain(uint8_t *out, uint8_t type, uint8_t flags, size_t n)
 {
     out[0] = type;
     out[1] = flags;
@@ -450,7 +378,7 @@ static size_t finish_packet(const tern_sctp *s, uint8_t *out, size_t n)
     return n;
 }
 
-static bool take_want(tern_sctp *s, unsigned want)
+bool sctp_take_want(tern_sctp *s, unsigned want)
 {
     bool wanted = (s->wants & want) != 0;
     s->wants &= ~want;
@@ -481,54 +409,35 @@ static size_t put_answers(tern_sctp *s, uint8_t *out, size_t room)
     return n;
 }
 
-static size_t put_closing(tern_sctp *s, uint8_t *out, size_t n)
-{
-    if (take_want(s, WANT_ABORT)) {
-        n += put_plain(out + n, SCTP_ABORT, 0, 8);
-        tern_put16(out + n - 4, (uint16_t)s->abort_cause);
-        tern_put16(out + n - 2, 4);
-        sctp_down(s, TERN_OK, 0, "closed on this side");
-    } else if (take_want(s, WANT_SHUTDOWN_COMPLETE)) {
-        n += put_plain(out + n, SCTP_SHUTDOWN_COMPLETE, 0, 4);
-        sctp_down(s, TERN_OK, 0, "closed on this side");
-    } else if (take_want(s, WANT_SHUTDOWN_ACK)) {
-        n += put_plain(out + n, SCTP_SHUTDOWN_ACK, 0, 4);
-    } else if (take_want(s, WANT_SHUTDOWN)) {
-        n += put_plain(out + n, SCTP_SHUTDOWN, 0, 8);
-        tern_put32(out + n - 4, s->cum_in);
-    }
-    return n;
-}
-
 size_t tern_sctp_output(tern_sctp *s, uint64_t now, uint8_t *out)
 {
     size_t n = SCTP_HEADER;
     if (s->state == TERN_SCTP_DEAD || s->state == TERN_SCTP_CLOSED) {
         return 0;
     }
-    if (take_want(s, WANT_INIT)) {
+    if (sctp_take_want(s, WANT_INIT)) {
         return finish_packet(s, out, n + put_init(s, out + n, SCTP_INIT));
     }
-    if (take_want(s, WANT_INIT_ACK)) {
+    if (sctp_take_want(s, WANT_INIT_ACK)) {
         return finish_packet(s, out, n + put_init(s, out + n, SCTP_INIT_ACK));
     }
-    if (take_want(s, WANT_COOKIE_ECHO)) {
+    if (sctp_take_want(s, WANT_COOKIE_ECHO)) {
         size_t len = tern_buf_len(&s->cookie);
-        put_plain(out + n, SCTP_COOKIE_ECHO, 0, 4 + len);
+        sctp_put_plain(out + n, SCTP_COOKIE_ECHO, 0, 4 + len);
         memcpy(out + n + 4, tern_buf_data(&s->cookie), len);
         memset(out + n + 4 + len, 0, 3);
         n += (4 + len + 3) & ~(size_t)3;
     }
-    if (take_want(s, WANT_COOKIE_ACK)) {
-        n += put_plain(out + n, SCTP_COOKIE_ACK, 0, 4);
+    if (sctp_take_want(s, WANT_COOKIE_ACK)) {
+        n += sctp_put_plain(out + n, SCTP_COOKIE_ACK, 0, 4);
     }
     if ((s->wants & (WANT_ABORT | WANT_SHUTDOWN | WANT_SHUTDOWN_ACK | WANT_SHUTDOWN_COMPLETE)) !=
         0) {
-        n = put_closing(s, out, n);
+        n = sctp_put_closing(s, out, n);
         return finish_packet(s, out, n);
     }
     if (s->state >= TERN_SCTP_ESTABLISHED) {
-        bool ack = take_want(s, WANT_SACK);
+        bool ack = sctp_take_want(s, WANT_SACK);
         size_t before = n;
         size_t sack = ack || s->unacked > 0 ? sctp_put_sack(s, out + n, TERN_SCTP_PACKET - n) : 0;
         n += sack;

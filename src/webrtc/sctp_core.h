@@ -190,6 +190,7 @@ enum {
 
     SCTP_HEADER = 12, /* of a packet */
     SCTP_DATA_HEAD = 16,
+    SCTP_CAUSE_USER = 12, /* of an ABORT: whoever uses the association wanted it (section 3.3.10) */
 
     WANT_INIT = 1 << 0, /* to be sent */
     WANT_INIT_ACK = 1 << 1,
@@ -227,6 +228,16 @@ void sctp_cc_timeout(tern_sctp *s);
 void sctp_cc_grow(tern_sctp *s, uint64_t now, size_t acked);
 uint64_t sctp_cc_reorder(const tern_sctp *s);
 void sctp_cc_spurious(tern_sctp *s);
+/* Appends a chunk of n bytes of which only the head says something: n. */
+size_t sctp_put_plain(uint8_t *out, uint8_t type, uint8_t flags, size_t n);
+/* Whether that is to be sent; then it is not any more. */
+bool sctp_take_want(tern_sctp *s, unsigned want);
+/* sctp_close.c: goes on with a shutdown once all data is acknowledged. */
+void sctp_shutdown_step(tern_sctp *s, uint64_t now);
+void sctp_on_shutdown(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n);
+void sctp_on_shutdown_ack(tern_sctp *s);
+void sctp_on_abort(tern_sctp *s, const uint8_t *chunk, size_t n);
+size_t sctp_put_closing(tern_sctp *s, uint8_t *out, size_t n);
 void sctp_reconfig(tern_sctp *s, uint8_t *chunk, size_t n);
 size_t sctp_put_reset(tern_sctp *s, uint64_t now, uint8_t *out, size_t room);
 void sctp_reset_check(tern_sctp *s);

@@ -19,8 +19,8 @@ export async function freePort () {
 }
 
 // Starts a node and waits until it listens; `ends` are those of its addresses. Gives { listening, event(test),
-// stop() }: the event `listening`; a promise of the first event, past or coming, that passes the test; the
-// orderly end.
+// says(text), alone(limit), stop() }: the event `listening`; promises of the first event, past or coming, that
+// passes the test, of a line in its log, and of the end of all its connections; the orderly end.
 export async function startTern ({ program, port, data, extra = [], ends = ['', '/ws'] }) {
   const listen = ends.flatMap((end) => ['--listen', `/ip4/127.0.0.1/tcp/${port}${end}`])
   const child = spawn(program, ['run', '--json', ...listen, '--data', data, ...extra], { stdio: ['pipe', 'pipe', 'pipe'] })
@@ -63,6 +63,12 @@ export async function startTern ({ program, port, data, extra = [], ends = ['', 
     return first(() => log.slice(from).find((line) => line.includes(text)), `it said '${text}'`, limit)
   }
 
+  // Every connection that it told of has ended.
+  const alone = (limit) => first(() => {
+    const count = (kind) => events.filter((it) => it.event === kind).length
+    return count('connected') === count('disconnected') || null
+  }, 'every connection ended', limit)
+
   const stop = async () => {
     child.kill('SIGTERM')
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP)
@@ -71,7 +77,7 @@ export async function startTern ({ program, port, data, extra = [], ends = ['', 
   }
 
   try {
-    return { listening: await event((it) => it.event === 'listening'), event, says, stop }
+    return { listening: await event((it) => it.event === 'listening'), event, says, alone, stop }
   } catch (err) {
     await stop()
     throw err

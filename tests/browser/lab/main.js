@@ -40,6 +40,15 @@ globalThis.lab = {
     return { bytes, left: connection.streams.length }
   },
 
+  // An upload without end; comes back when a MiB is on its way.
+  async pour () {
+    const stream = await connection.newStream(PERF)
+    await send(stream, new Uint8Array(8))
+    for (let sent = 0; sent < 1 << 20; sent += PIECE.length) await send(stream, PIECE)
+    const rest = async () => { for (;;) await send(stream, PIECE) }
+    rest().catch(() => {})
+  },
+
   async close () {
     await connection.close()
     return connection.status
