@@ -216,8 +216,7 @@ static void on_end(tern_timer *timer)
     if (c->failure != NULL) {
         why = *c->failure;
     }
-    quic_conn_turn(&c->turn); /* what was said before */
-    if (!c->over) {
+    if (quic_conn_write(c)) { /* what was said before */
         quic_conn_say_goodbye(c, true, c->close_code, 0);
         quic_conn_fail(c, &why);
     }

@@ -108,11 +108,8 @@ static void on_linger(tern_timer *timer)
 {
     quic_conn *c = TERN_CONTAINER(timer, quic_conn, linger);
     tern_error why;
-    if (c->app != NULL) {
-        quic_conn_turn(&c->turn); /* its last word */
-        if (c->over) {
-            return;
-        }
+    if (c->app != NULL && !quic_conn_write(c)) { /* its last word */
+        return;
     }
     quic_conn_say_goodbye(c, true, c->app != NULL ? c->app->no_error : c->close_code, 0);
     tern_fail_wire(&why, c->close_code == 0 ? 0 : TERN_E_CONN_CLOSED, c->close_code, "quic", "%s",
@@ -185,9 +182,9 @@ static void free_conn(quic_conn *c)
 static int make_tls(quic_conn *c, bool server, bool early)
 {
     tern_quic *quic = c->endpoint->quic;
-    int e = quic->credentials == NULL ? quic_tls_credentials(quic->net, &quic->credentials) : 0;
+    int e = quic_tls_prepare(quic);
     if (e == 0) {
-        e = quic_tls_session(quic->credentials, server, early, &c->ref, verify, &c->tls);
+        e = quic_tls_session(quic, server, early, &c->ref, verify, &c->tls);
     }
     if (e == 0) {
         e = quic_app_offer(c);

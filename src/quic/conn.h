@@ -148,6 +148,8 @@ void quic_conn_open_waiting(quic_conn *c);
 
 /* ---- conn_write.c ---- */
 void quic_conn_turn(tern_deferred *d);
+/* A turn at once. False: the conn is over, and may be freed already. */
+bool quic_conn_write(quic_conn *c);
 static inline void quic_conn_want_turn(quic_conn *c)
 {
     if (!c->over) {

@@ -171,9 +171,14 @@ static bool flies(quic_conn *c)
     return info.bytes_in_flight < quic_conn_flight(&info);
 }
 
-/* Fills batches and sends them until there is nothing to send. False: over, or the socket is full.
- */
-static bool write_all(quic_conn *c)
+typedef enum outcome {
+    WROTE,
+    FULL, /* the socket is */
+    OVER, /* the conn is, and may be freed already */
+} outcome;
+
+/* Fills batches and sends them until there is nothing to send. */
+static outcome write_all(quic_conn *c)
 {
     batch b = {.bytes = c->endpoint->quic->batch};
     uint64_t now = tern_loop_now(c->base.loop);
@@ -191,12 +196,12 @@ static bool write_all(quic_conn *c)
                       ngtcp2_strerror((int)r));
             quic_conn_say_goodbye(c, false, 0, (int)r);
             quic_conn_fail(c, &why);
-            return false;
+            return OVER;
         }
         if (r == 0) {
             bool sent = send_batch(c, &b);
             pace(c, bytes, now);
-            return sent;
+            return sent ? WROTE : FULL;
         }
         tern_endpoint to;
         quic_address_to(&to, &path.path.remote);
@@ -205,7 +210,7 @@ static bool write_all(quic_conn *c)
         if (before > 0 && (!tern_endpoint_eq(&to, &b.to) || n > b.packet)) {
             /* Longer than the others, or for elsewhere: it begins a batch. */
             if (!send_batch(c, &b)) {
-                return false;
+                return FULL;
             }
             memmove(b.bytes, b.bytes + before, n);
             before = 0;
@@ -219,14 +224,14 @@ static bool write_all(quic_conn *c)
             round++;
             data = flies(c);
             if (!send_batch(c, &b)) {
-                return false;
+                return FULL;
             }
         }
     }
     bool sent = send_batch(c, &b);
     pace(c, bytes, now);
     quic_conn_want_turn(c); /* more is left */
-    return sent;
+    return sent ? WROTE : FULL;
 }
 
 /* ---- the timer ---- */
@@ -237,7 +242,7 @@ static void on_expiry(tern_timer *timer)
     tern_error why;
     int r = ngtcp2_conn_handle_expiry(c->q, tern_loop_now(c->base.loop));
     if (r == 0) {
-        quic_conn_turn(&c->turn);
+        quic_conn_write(c);
         return;
     }
     if (r == NGTCP2_ERR_IDLE_CLOSE || r == NGTCP2_ERR_HANDSHAKE_TIMEOUT) {
@@ -274,17 +279,16 @@ static void let_tls_go(quic_conn *c)
     }
 }
 
-void quic_conn_turn(tern_deferred *d)
+bool quic_conn_write(quic_conn *c)
 {
-    quic_conn *c = TERN_CONTAINER(d, quic_conn, turn);
     ngtcp2_conn_info info;
     if (c->over) {
-        return;
+        return false;
     }
     let_tls_go(c);
     do_acts(c);
-    if (tern_list_empty(&c->waiting) && !write_all(c) && c->over) {
-        return;
+    if (tern_list_empty(&c->waiting) && write_all(c) == OVER) {
+        return false;
     }
     ngtcp2_conn_get_conn_info(c->q, &info);
     c->base.facts.rtt = info.smoothed_rtt;
@@ -292,6 +296,12 @@ void quic_conn_turn(tern_deferred *d)
     if (c->closing && c->complete && c->unacked == 0 && c->linger.fn != NULL) {
         tern_timer_start(c->base.loop, &c->linger, tern_loop_now(c->base.loop), c->linger.fn);
     }
+    return true;
+}
+
+void quic_conn_turn(tern_deferred *d)
+{
+    quic_conn_write(TERN_CONTAINER(d, quic_conn, turn));
 }
 
 void quic_conn_go_on(tern_list *waiting)

@@ -65,9 +65,7 @@ void tern_quic_free(tern_net *net)
 {
     tern_quic *q = net->quic;
     if (q != NULL) {
-        if (q->credentials != NULL) {
-            gnutls_certificate_free_credentials(q->credentials);
-        }
+        quic_tls_release(q);
         quic_tickets_free(&q->tickets);
         tern_wipe(q, sizeof *q);
         tern_free(q);

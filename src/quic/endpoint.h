@@ -36,7 +36,8 @@ enum {
 /* What a net's QUIC has in common: the certificate and the keys of tokens. */
 typedef struct tern_quic {
     tern_net *net;
-    gnutls_certificate_credentials_t credentials; /* made for the first connection; NULL before */
+    gnutls_priority_t priority;                   /* made for the first connection; NULL before */
+    gnutls_certificate_credentials_t credentials; /* likewise */
     uint8_t reset_key[32], token_key[32];         /* from the identity: they survive a restart */
     uint8_t kept_key[32];                         /* of what is kept of servers; from it, too */
     quic_tickets tickets;                         /* that we gave out */

@@ -35,19 +35,37 @@ int quic_tls_show(const tern_cert *cert, gnutls_certificate_credentials_t *ret)
     return e;
 }
 
-int quic_tls_credentials(tern_net *net, gnutls_certificate_credentials_t *ret)
+int quic_tls_prepare(tern_quic *quic)
 {
+    tern_net *net = quic->net;
     tern_cert *cert;
-    int e = tern_cert_make(net->key, tern_loop_wall(net->loop), &cert);
-    if (e == 0) {
-        e = quic_tls_show(cert, ret);
-        tern_cert_free(cert);
+    int e = 0;
+    if (quic->priority == NULL && gnutls_priority_init(&quic->priority, priority, NULL) != 0) {
+        quic->priority = NULL;
+        return TERN_E_NOMEM;
+    }
+    if (quic->credentials == NULL) {
+        e = tern_cert_make(net->key, tern_loop_wall(net->loop), &cert);
+        if (e == 0) {
+            e = quic_tls_show(cert, &quic->credentials);
+            tern_cert_free(cert);
+        }
     }
     return e;
 }
 
-int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, bool early,
-                     void *ref, int (*verify)(gnutls_session_t session), gnutls_session_t *ret)
+void quic_tls_release(tern_quic *quic)
+{
+    if (quic->credentials != NULL) {
+        gnutls_certificate_free_credentials(quic->credentials);
+    }
+    if (quic->priority != NULL) {
+        gnutls_priority_deinit(quic->priority);
+    }
+}
+
+int quic_tls_session(const tern_quic *quic, bool server, bool early, void *ref,
+                     int (*verify)(gnutls_session_t session), gnutls_session_t *ret)
 {
     unsigned flags =
         server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT | GNUTLS_KEY_SHARE_TOP;
@@ -56,8 +74,9 @@ int quic_tls_session(gnutls_certificate_credentials_t credentials, bool server, 
     if (gnutls_init(&s, flags) != 0) {
         return TERN_E_NOMEM;
     }
-    if (gnutls_priority_set_direct(s, priority, NULL) != 0 ||
-        gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) != 0 || quic_wire(s) != 0 ||
+    if (gnutls_priority_set(s, quic->priority) != 0 ||
+        gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, quic->credentials) != 0 ||
+        quic_wire(s) != 0 ||
         (server && early && gnutls_record_set_max_early_data_size(s, UINT32_MAX) != 0)) {
         gnutls_deinit(s);
         return TERN_E_NOMEM;
