@@ -9,7 +9,7 @@
 
 #include "app/app.h"
 
-enum { PARALLEL_MAX = 1000, IDLE_MAX = 100000, IDLE_AT_ONCE = 16 };
+enum { PARALLEL_MAX = 1000, IDLE_MAX = 100000, IDLE_AT_ONCE = 16, CONNS_PER_PEER = 1000 };
 
 typedef struct bench bench;
 
@@ -256,6 +256,9 @@ static int make_hand(bench *b, hand *h, tern_key *key, tern_error *reterr)
     tern_options options;
     app_node_options(b->o, key, &events, h, &options);
     options.no_resumption |= !b->idle && !b->o->resumed;
+    if (options.max_connections_per_peer == 0) { /* those that are being closed count, too */
+        options.max_connections_per_peer = CONNS_PER_PEER;
+    }
     options.no_identify = !b->idle; /* a handshake is measured, not what follows it */
     options.beside = h != base(b) ? base(b)->node : NULL;
     h->b = b;
