@@ -41,7 +41,7 @@ void tern_sctp_init(tern_sctp *s, const tern_sctp_events *events, void *owner,
     s->tag = tern_get32(random);
     s->tag += s->tag == 0;
     s->next_tsn = tern_get32(random + 4);
-    s->acked_tsn = s->top_acked = s->next_tsn - 1;
+    s->acked_tsn = s->next_tsn - 1;
     s->reset_seq = s->next_tsn;
     tern_buf_init(&s->cookie, TERN_SCTP_COOKIE_MAX);
     tern_buf_init(&s->control, CONTROL_MAX);

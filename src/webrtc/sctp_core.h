@@ -79,6 +79,7 @@ typedef struct tern_sctp_request {
     uint32_t seq, tsn;
     uint16_t sids[TERN_SCTP_RESETS];
     uint16_t count; /* 0 = none */
+    uint64_t over;  /* bits of those of which no event follows */
 } tern_sctp_request;
 
 typedef struct tern_sctp {
@@ -94,12 +95,12 @@ typedef struct tern_sctp {
     uint8_t peer_init[16];    /* fixed part of the peer's last INIT */
     /* sending */
     uint32_t next_tsn, acked_tsn; /* the next to give; all up to this were acknowledged */
-    uint32_t top_acked;           /* the highest in the latest SACK */
     tern_list ready;              /* streams with something queued, first come first */
     tern_list sent;               /* chunks in flight, by TSN */
     size_t queued;                /* bytes in all streams' queues */
     size_t flight;                /* bytes in flight, without those marked for retransmission */
     size_t lost;                  /* chunks marked for retransmission */
+    size_t ahead;                 /* bytes acknowledged behind a gap */
     size_t peer_window;           /* what the peer would still take */
     size_t cwnd, ssthresh, partial;
     size_t w_max, w_reno; /* CUBIC: where the last loss was, and what additive growth would have */
@@ -159,6 +160,9 @@ int tern_sctp_send(tern_sctp *s, tern_sctp_stream *st, uint32_t ppid, const tern
 void tern_sctp_consumed(tern_sctp *s, size_t n);
 /* Ends our half of a stream of which nothing is queued; on_reset_done follows. TERN_E_NOMEM. */
 int tern_sctp_reset(tern_sctp *s, uint16_t sid);
+/* The peer uses the stream again: it has noted the reset that it was asked for, though its answer
+ * has not come yet. False if it was not asked; else no on_reset_done follows. */
+bool tern_sctp_reset_over(tern_sctp *s, uint16_t sid);
 
 /* In good order, after what is queued / at once. */
 void tern_sctp_shutdown(tern_sctp *s, uint64_t now);

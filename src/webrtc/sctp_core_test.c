@@ -363,6 +363,99 @@ static void the_window(void **state)
     clear(&w);
 }
 
+/* A packet for side 1 with these chunks. */
+static void inject(world *w, const char *hex, bool good_sum)
+{
+    uint8_t p[1400] = {0x13, 0x88, 0x13, 0x88};
+    tern_put32(p + 4, w->side[1].s.tag);
+    size_t n = 12 + tern_test_unhex(p + 12, sizeof p - 12, hex);
+    if (p[12] == 1) {
+        memset(p + 4, 0, 4);
+    }
+    uint32_t crc = tern_crc32c(p, n) ^ !good_sum;
+    for (unsigned i = 0; i < 4; i++) {
+        p[8 + i] = (uint8_t)(crc >> 8 * i);
+    }
+    uint8_t *exact = test_malloc(n);
+    memcpy(exact, p, n);
+    tern_sctp_input(&w->side[1].s, w->now, exact, n);
+    test_free(exact);
+}
+
+/* The next TSN of side 1's that is not acknowledged. */
+static uint32_t first_tsn(const world *w)
+{
+    return w->side[1].s.acked_tsn + 1;
+}
+
+/* Side 1 gets a SACK: all before the first, and of what follows the chunks from .. to. */
+static void inject_sack(world *w, uint32_t cum, uint32_t window, unsigned from, unsigned to)
+{
+    char hex[64];
+    snprintf(hex, sizeof hex, "030000%02x%08x%08x%04x0000%04x%04x", from > 0 ? 20 : 16, cum, window,
+             from > 0, from, to);
+    hex[from > 0 ? 40 : 32] = 0;
+    inject(w, hex, true);
+}
+
+/* Side 1 has some chunks out that nobody got. */
+static void chunks_on_no_way(world *w)
+{
+    make(w, 10 * MS);
+    start(w);
+    run(w, SEC);
+    w->loss = 1000;
+    w->side[1].to_send[3] = 9000;
+    flush(w, 1);
+    assert_true(w->side[1].s.flight == 9000);
+}
+
+/* Of two acknowledgements that overtake each other the older one's window is no more: what came
+ * since takes place in it. */
+static void overtaken_acknowledgements(void **state)
+{
+    (void)state;
+    for (unsigned order = 0; order < 2; order++) {
+        world w;
+        chunks_on_no_way(&w);
+        const tern_sctp *s = &w.side[1].s;
+        uint32_t cum = first_tsn(&w) - 1;
+        size_t all = s->flight;
+        inject_sack(&w, cum, 20000, 2, order == 0 ? 3 : 5);
+        size_t some = all - s->flight;
+        assert_int_equal(s->peer_window, 20000 - s->flight);
+        inject_sack(&w, cum, order == 0 ? 20000 - 2000 : 20000 + 2000, 2, order == 0 ? 5 : 3);
+        if (order == 0) {
+            assert_int_equal(s->peer_window, 18000 - s->flight);
+        } else {
+            assert_int_equal(all - s->flight, some);
+            assert_true(s->peer_window <= 20000 - s->flight);
+        }
+        assert_int_equal(w.side[1].faults[TERN_SCTP_BAD_CHUNK], 0);
+        w.loss = 0;
+        w.side[0].got[3] = 0;
+        run_until_there(&w, 20 * SEC);
+        clear(&w);
+    }
+}
+
+/* A peer may throw away what it has acknowledged behind a gap (RFC 9260, 6.2): it comes again. */
+static void a_peer_that_reneges(void **state)
+{
+    (void)state;
+    world w;
+    chunks_on_no_way(&w);
+    uint32_t cum = first_tsn(&w) - 1;
+    inject_sack(&w, cum, 20000, 2, 5);
+    assert_true(w.side[1].s.ahead > 0);
+    w.loss = 0;
+    run_until_there(&w, 20 * SEC);
+    run(&w, SEC);
+    assert_int_equal(w.side[1].s.ahead, 0);
+    assert_true(tern_sctp_idle(&w.side[1].s));
+    clear(&w);
+}
+
 static void resets(void **state)
 {
     (void)state;
@@ -462,25 +555,6 @@ static void a_silent_peer(void **state)
 }
 
 /* ---- what no peer should send ---- */
-
-/* A packet for side 1 with these chunks. */
-static void inject(world *w, const char *hex, bool good_sum)
-{
-    uint8_t p[1400] = {0x13, 0x88, 0x13, 0x88};
-    tern_put32(p + 4, w->side[1].s.tag);
-    size_t n = 12 + tern_test_unhex(p + 12, sizeof p - 12, hex);
-    if (p[12] == 1) {
-        memset(p + 4, 0, 4);
-    }
-    uint32_t crc = tern_crc32c(p, n) ^ !good_sum;
-    for (unsigned i = 0; i < 4; i++) {
-        p[8 + i] = (uint8_t)(crc >> 8 * i);
-    }
-    uint8_t *exact = test_malloc(n);
-    memcpy(exact, p, n);
-    tern_sctp_input(&w->side[1].s, w->now, exact, n);
-    test_free(exact);
-}
 
 static void bad_chunks(void **state)
 {
@@ -592,6 +666,8 @@ int main(void)
         cmocka_unit_test(reordering_is_no_loss),
         cmocka_unit_test(bytes_arrive),
         cmocka_unit_test(the_window),
+        cmocka_unit_test(overtaken_acknowledgements),
+        cmocka_unit_test(a_peer_that_reneges),
         cmocka_unit_test(resets),
         cmocka_unit_test(a_reset_waits_for_data),
         cmocka_unit_test(closing),

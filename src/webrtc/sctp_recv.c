@@ -58,6 +58,12 @@ static void drain(tern_sctp *s)
     }
 }
 
+static bool is_here(const tern_sctp *s, uint32_t tsn)
+{
+    return !sctp_before(s->cum_in, tsn) ||
+           (s->held != NULL && tsn - s->cum_in < TERN_SCTP_HELD && *slot(s, tsn) != NULL);
+}
+
 static void hold(tern_sctp *s, uint32_t tsn, const uint8_t *chunk, size_t n)
 {
     if (s->held == NULL) {
@@ -65,10 +71,6 @@ static void hold(tern_sctp *s, uint32_t tsn, const uint8_t *chunk, size_t n)
     }
     if (s->held == NULL) {
         return; /* it will come again */
-    }
-    if (*slot(s, tsn) != NULL) {
-        s->duplicates++;
-        return;
     }
     tern_sctp_held *h = tern_malloc(sizeof *h + n);
     if (h == NULL) {
@@ -96,7 +98,7 @@ void sctp_data(tern_sctp *s, uint64_t now, uint8_t *chunk, size_t len)
     }
     uint32_t tsn = tern_get32(chunk + 4);
     size_t n = len - SCTP_DATA_HEAD;
-    if (!sctp_before(s->cum_in, tsn)) {
+    if (is_here(s, tsn)) {
         s->duplicates++;
         s->wants |= WANT_SACK;
         return;

@@ -47,6 +47,18 @@ int tern_sctp_reset(tern_sctp *s, uint16_t sid)
     return 0;
 }
 
+bool tern_sctp_reset_over(tern_sctp *s, uint16_t sid)
+{
+    for (unsigned i = 0; i < s->out.count; i++) {
+        uint64_t bit = UINT64_C(1) << i;
+        if (s->out.sids[i] == sid && (s->out.over & bit) == 0 && s->reset_at != UINT64_MAX) {
+            s->out.over |= bit;
+            return true;
+        }
+    }
+    return false;
+}
+
 void sctp_reset_next(tern_sctp *s)
 {
     if (s->out.count > 0 || s->waiting_count == 0) {
@@ -55,6 +67,7 @@ void sctp_reset_next(tern_sctp *s)
     size_t n = s->waiting_count < TERN_SCTP_RESETS ? s->waiting_count : TERN_SCTP_RESETS;
     memcpy(s->out.sids, s->waiting, n * sizeof *s->waiting);
     s->out.count = (uint16_t)n;
+    s->out.over = 0;
     s->out.seq = s->reset_seq++;
     s->out.tsn = s->next_tsn - 1;
     s->waiting_count -= n;
@@ -71,12 +84,15 @@ static void outgoing_done(tern_sctp *s)
 {
     uint16_t sids[TERN_SCTP_RESETS];
     size_t n = s->out.count;
+    uint64_t over = s->out.over;
     memcpy(sids, s->out.sids, n * sizeof *sids);
     s->out.count = 0;
     s->reset_at = UINT64_MAX;
     s->wants &= ~(unsigned)WANT_RESET;
     for (size_t i = 0; i < n && s->state != TERN_SCTP_DEAD; i++) {
-        s->events->on_reset_done(s->owner, sids[i]);
+        if ((over >> i & 1) == 0) {
+            s->events->on_reset_done(s->owner, sids[i]);
+        }
     }
     sctp_reset_next(s);
 }

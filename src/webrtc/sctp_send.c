@@ -244,9 +244,16 @@ void sctp_t3(tern_sctp *s, uint64_t now)
         sctp_cc_timeout(s);
         s->recovering = false;
     }
+    /* The first acknowledged and not counted in: the peer has thrown away what it had told of. */
+    bool gone = !tern_list_empty(&s->sent) && chunk_of(s->sent.next)->acked;
     for (tern_list *l = s->sent.next; l != &s->sent; l = l->next) {
         sctp_chunk *c = chunk_of(l);
-        if (!c->acked && !c->lost) {
+        if (c->acked && gone) {
+            c->acked = false;
+            c->lost = true;
+            s->lost++;
+            s->ahead -= c->len;
+        } else if (!c->acked && !c->lost) {
             c->lost = true;
             s->lost++;
             s->flight -= c->len;
@@ -262,6 +269,7 @@ void sctp_t3(tern_sctp *s, uint64_t now)
 typedef struct progress {
     uint64_t now;
     size_t bytes;     /* acknowledged for the first time */
+    size_t ahead;     /* reported to be behind a gap */
     bool timed;       /* sent_at is set */
     uint64_t sent_at; /* of the latest that was sent once */
     bool any;
@@ -288,6 +296,7 @@ static void arrived(tern_sctp *s, sctp_chunk *c, progress *p)
         s->flight -= c->len;
     }
     p->bytes += c->len;
+    s->ahead += c->len;
     p->any = true;
     if (!c->again) {
         p->timed = true;
@@ -312,6 +321,7 @@ static bool take_cumulative(tern_sctp *s, uint32_t tsn, progress *p)
             break;
         }
         arrived(s, c, p);
+        s->ahead -= c->len;
         tern_list_remove(&c->link);
         tern_free(c);
     }
@@ -335,6 +345,7 @@ static bool take_gaps(tern_sctp *s, uint32_t cum, const uint8_t *blocks, size_t 
         before = last;
         for (; l != &s->sent && !sctp_before(cum + last, chunk_of(l)->tsn); l = l->next) {
             if (!sctp_before(chunk_of(l)->tsn, cum + first)) {
+                p->ahead += chunk_of(l)->len;
                 arrived(s, chunk_of(l), p);
             }
         }
@@ -415,11 +426,9 @@ void sctp_sack(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n)
         sctp_fault(s, TERN_SCTP_BAD_CHUNK);
         return;
     }
-    uint32_t top = cum + (count > 0 ? tern_get16(chunk + 14 + 4 * count) : 0u);
-    if (sctp_before(cum, s->acked_tsn) || (cum == s->acked_tsn && sctp_before(top, s->top_acked))) {
+    if (sctp_before(cum, s->acked_tsn)) {
         return; /* overtaken by a later one: its window is no more */
     }
-    s->top_acked = top;
     bool full = s->flight + TERN_SCTP_PACKET >= s->cwnd;
     bool moved = take_cumulative(s, cum, &p);
     if (count > 0) {
@@ -434,7 +443,9 @@ void sctp_sack(tern_sctp *s, uint64_t now, const uint8_t *chunk, size_t n)
     if (p.any && !tern_list_empty(&s->sent)) {
         sctp_overtaken(s, now);
     }
-    s->peer_window = window > s->flight ? window - s->flight : 0;
+    /* What it does not tell of and another did has come since, and takes place in its window. */
+    size_t taken = s->flight + s->ahead - p.ahead;
+    s->peer_window = window > taken ? window - taken : 0;
     after(s, now, moved, full, &p);
 }
 
