@@ -130,6 +130,9 @@ typedef struct tern_options {
     int64_t relay_data; /* bytes each way of a circuit: 128 KiB; negative = no limit */
     bool no_resumption; /* QUIC: no tickets are asked for or given, every connection is a fresh one
                          */
+    const char *webrtc_credentials; /* the scheme with which WebRTC Direct dials: "v1"
+                                       (libp2p+webrtc+v1/), which every listener knows, or "v2", the
+                                       one of browsers to come; NULL = v1. A listener takes both */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

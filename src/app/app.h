@@ -29,7 +29,7 @@ typedef struct app_options {
     app_list args; /* what is no option */
     app_list listen, announce, bootstrap, relay, deny, allow;
     const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk,
-        *tls_cert, *tls_key, *tls_ca;
+        *tls_cert, *tls_key, *tls_ca, *webrtc_credentials;
     double timeout, interval, duration, hold; /* seconds */
     long count, parallel, streams;
     uint64_t upload, download;                                    /* bytes, or APP_NOT_GIVEN */

@@ -26,6 +26,7 @@ void app_node_options(const app_options *o, tern_key *key, const tern_node_event
     ret->owner = owner;
     ret->security = o->security;
     ret->muxer = o->muxer;
+    ret->webrtc_credentials = o->webrtc_credentials;
     ret->max_connections = (uint32_t)o->max_connections;
     ret->max_connections_per_peer = (uint32_t)o->max_connections_per_peer;
     ret->max_pending = (uint32_t)o->max_pending;

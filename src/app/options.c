@@ -111,6 +111,8 @@ static const option options[] = {
     {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
     {"--security", STRING, FIELD(security), "noise|tls", "run " DIALS, "offers only this security"},
     {"--muxer", STRING, FIELD(muxer), "yamux|mplex", "run " DIALS, "offers only this muxer"},
+    {"--webrtc-credentials", STRING, FIELD(webrtc_credentials), "v1|v2", "run " DIALS,
+     "dials WebRTC Direct with this scheme of its credentials (v1)"},
     {"--tcp-fast-open", FLAG, FIELD(tcp_fast_open), NULL, "run " DIALS,
      "the second connection to an address takes a round trip less (RFC 7413)"},
     {"--no-resumption", FLAG, FIELD(no_resumption), NULL, "run " DIALS,

@@ -74,4 +74,5 @@ void tern_net_init(tern_net *net)
     tern_list_init(&net->sockets);
     tern_crowds_init(&net->pending);
     tern_limits_default(&net->limits);
+    net->webrtc_scheme = 1;
 }

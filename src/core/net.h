@@ -172,10 +172,11 @@ struct tern_net {
     struct tern_udp_ports *udp_ports;       /* the shared UDP ports: loop/udp_port */
     struct tern_webrtc *webrtc;             /* made and freed by webrtc/ */
     struct tern_webtransport *webtransport; /* made and freed by webtransport/ */
-    struct tern_web *web; /* certificate and authorities for the web: transport/web_tls; the host
-                             frees it */
-    bool fast_open;       /* TCP Fast Open: the first flight of a dial may travel with the SYN */
-    bool no_resumption;   /* no tickets are asked for, offered, given or taken */
+    struct tern_web *web;   /* certificate and authorities for the web: transport/web_tls; the host
+                               frees it */
+    bool fast_open;         /* TCP Fast Open: the first flight of a dial may travel with the SYN */
+    unsigned webrtc_scheme; /* of the credentials with which WebRTC Direct dials: 1 or 2 */
+    bool no_resumption;     /* no tickets are asked for, offered, given or taken */
     bool early_data; /* a dial that resumes is given before the peer answers, and what is safe to be
                         played twice travels with its first flight */
     struct tern_quic *quic;         /* made and freed by quic/ */

@@ -219,6 +219,11 @@ static int choose_parts(tern_node *node, tern_error *reterr)
         return tern_fail(reterr, TERN_E_UNSUPPORTED, "host",
                          "muxer '%s' is not in this build; see 'tern features'", node->muxer);
     }
+    const char *scheme = node->options.webrtc_credentials;
+    if (scheme != NULL && strcmp(scheme, "v1") != 0 && strcmp(scheme, "v2") != 0) {
+        return tern_fail(reterr, TERN_E_UNSUPPORTED, "host",
+                         "WebRTC Direct has the credentials v1 and v2, not '%s'", scheme);
+    }
     return 0;
 }
 
@@ -237,6 +242,8 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     net->fast_open = node->options.tcp_fast_open;
     net->early_data = node->options.early_data;
     net->no_resumption = node->options.no_resumption;
+    const char *scheme = node->options.webrtc_credentials;
+    net->webrtc_scheme = scheme != NULL && strcmp(scheme, "v2") == 0 ? 2 : 1;
     code = tern_noise_identity_new(net->loop, key, &net->noise);
     if (code != 0) {
         return tern_fail(reterr, code, "host", "the identity key cannot sign: %s",
@@ -320,6 +327,7 @@ int tern_node_new_on(tern_loop *loop, const tern_options *options, tern_node **r
     }
     tern_key_unref(key);
     o->key = NULL;
+    o->webrtc_credentials = NULL;
     if (code != 0) {
         tern_node_free(node);
         return code;

@@ -128,6 +128,10 @@ static void test_unknown_parts(void **state)
     o.muxer = "carrier pigeon";
     assert_int_equal(tern_node_new(&o, &node, &error), TERN_E_UNSUPPORTED);
     assert_non_null(strstr(error.text, "'carrier pigeon'"));
+    o.muxer = NULL;
+    o.webrtc_credentials = "v3";
+    assert_int_equal(tern_node_new(&o, &node, &error), TERN_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "'v3'"));
     assert_int_equal(tern_node_new(&o, &node, NULL), TERN_E_UNSUPPORTED);
 }
 

@@ -195,7 +195,7 @@ static int open_from(tern_net *net, const tern_endpoint *to, webrtc_endpoint **r
 static int begin(tern_dial_op *op, const tern_endpoint *to, const uint8_t *hash, tern_error *reterr)
 {
     webrtc_endpoint *e;
-    uint8_t random[40];
+    uint8_t random[TERN_ICE_SEED];
     int code = open_from(op->net, to, &e, reterr);
     if (code != 0) {
         return code;
@@ -211,7 +211,7 @@ static int begin(tern_dial_op *op, const tern_endpoint *to, const uint8_t *hash,
         return tern_fail(reterr, TERN_E_NOMEM, "webrtc-direct", "out of memory");
     }
     tern_loop_random(op->net->loop, random, sizeof random);
-    tern_ice_client_init(c->ice, random);
+    tern_ice_client_init(c->ice, op->net->webrtc_scheme, random);
     tern_wipe(random, sizeof random);
     memcpy(c->expected_hash, hash, sizeof c->expected_hash);
     c->dial = op;

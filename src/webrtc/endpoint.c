@@ -168,18 +168,11 @@ static webrtc_conn *begin(webrtc_endpoint *e, const tern_endpoint *from, const t
 
 /* ---- datagrams ---- */
 
-/* go's server is a full agent in spite of its answer's ice-lite: it checks back, and only then goes
- * on. */
-static void on_servers_check(webrtc_endpoint *e, webrtc_conn *c, const tern_datagram *d,
-                             const tern_stun *m, const tern_ice_user *user)
+static void answer(webrtc_endpoint *e, const tern_datagram *d, tern_ice_verdict verdict,
+                   const tern_stun *m, const tern_ice_user *user)
 {
     uint8_t out[TERN_STUN_MAX];
-    if (user->server.len != TERN_ICE_NAME ||
-        !tern_eq_ct(user->server.data, c->ice->name, TERN_ICE_NAME)) {
-        e->w->net->counters.stun_forged++;
-        return;
-    }
-    ssize_t n = tern_ice_answer(out, TERN_ICE_CHECK, m, d->len, user, &d->from);
+    ssize_t n = tern_ice_answer(out, verdict, m, d->len, user, &d->from);
     if (n > 0) {
         webrtc_endpoint_send(e, &d->from, out, (size_t)n);
     }
@@ -188,12 +181,6 @@ static void on_servers_check(webrtc_endpoint *e, webrtc_conn *c, const tern_data
 static void on_check(webrtc_endpoint *e, const tern_datagram *d, tern_ice_verdict verdict,
                      const tern_stun *m, const tern_ice_user *user)
 {
-    uint8_t out[TERN_STUN_MAX];
-    webrtc_conn *known = find(e, &d->from);
-    if (known != NULL && !known->server) {
-        on_servers_check(e, known, d, m, user);
-        return;
-    }
     if (e->listener == NULL) {
         e->w->net->counters.stun_unexpected++;
         return;
@@ -208,10 +195,7 @@ static void on_check(webrtc_endpoint *e, const tern_datagram *d, tern_ice_verdic
     if (c == NULL && verdict == TERN_ICE_CHECK) {
         return;
     }
-    ssize_t n = tern_ice_answer(out, verdict, m, d->len, user, &d->from);
-    if (n > 0) {
-        webrtc_endpoint_send(e, &d->from, out, (size_t)n);
-    }
+    answer(e, d, verdict, m, user);
     if (c != NULL && verdict == TERN_ICE_CHECK) {
         webrtc_conn_checked(c, &d->from, m->use_candidate);
     }
@@ -222,8 +206,9 @@ static void on_stun(webrtc_endpoint *e, const tern_datagram *d)
     tern_counters *count = &e->w->net->counters;
     tern_stun m;
     tern_ice_user user;
-    tern_ice_verdict verdict = tern_ice_judge(d->data, d->len, &m, &user);
-    webrtc_conn *c;
+    webrtc_conn *c = find(e, &d->from);
+    const tern_ice_client *client = c != NULL ? c->ice : NULL;
+    tern_ice_verdict verdict = tern_ice_judge(d->data, d->len, client, &m, &user);
     switch (verdict) {
     case TERN_ICE_MALFORMED:
         count->stun_malformed++;
@@ -235,8 +220,7 @@ static void on_stun(webrtc_endpoint *e, const tern_datagram *d)
         count->stun_forged++;
         break;
     case TERN_ICE_ANSWER:
-        c = find(e, &d->from);
-        if (c != NULL && c->ice != NULL) {
+        if (client != NULL) {
             webrtc_conn_answered(c, d->data, &m);
         } else {
             count->stun_unexpected++;
@@ -244,7 +228,11 @@ static void on_stun(webrtc_endpoint *e, const tern_datagram *d)
         break;
     case TERN_ICE_CHECK:
     case TERN_ICE_CONFLICT:
-        on_check(e, d, verdict, &m, &user);
+        if (client != NULL) { /* go's server is a full agent: it checks back, and then goes on */
+            answer(e, d, verdict, &m, &user);
+        } else {
+            on_check(e, d, verdict, &m, &user);
+        }
         break;
     case TERN_ICE_NOTHING:
         break;

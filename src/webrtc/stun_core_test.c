@@ -2,6 +2,8 @@
  * byte of them, and the user names of both schemes. */
 #include "webrtc/ice_core.h"
 
+#include <stdio.h>
+
 #include <tern/error.h>
 
 #include "base/test.h"
@@ -134,35 +136,79 @@ static void user_names(void **state)
                      TERN_E_PROTOCOL);
 }
 
+static void client_of(tern_ice_client *c, unsigned version, uint8_t factor)
+{
+    uint8_t random[TERN_ICE_SEED];
+    for (uint8_t i = 0; i < TERN_ICE_SEED; i++) {
+        random[i] = (uint8_t)(i * factor);
+    }
+    tern_ice_client_init(c, version, random);
+}
+
 static void a_check_and_its_answer(void **state)
 {
     (void)state;
-    uint8_t random[40], id[TERN_STUN_ID] = {1, 2, 3}, p[TERN_STUN_MAX], q[TERN_STUN_MAX];
-    for (uint8_t i = 0; i < 40; i++) {
-        random[i] = (uint8_t)(i * 7);
-    }
+    uint8_t id[TERN_STUN_ID] = {1, 2, 3}, p[TERN_STUN_MAX], q[TERN_STUN_MAX];
     tern_ice_client c;
     tern_stun m, answer;
     tern_ice_user u;
     tern_endpoint from, seen;
     static const char *const addresses[] = {"192.0.2.7", "2001:db8::7"};
-    tern_ice_client_init(&c, random);
-    for (size_t i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned version = 1 + i / 2;
+        client_of(&c, version, 7);
         ssize_t n = tern_ice_client_check(&c, id, p);
         assert_true(n > 0);
-        assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_CHECK);
+        assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_CHECK);
         assert_true(m.use_candidate && m.controlling);
-        assert_int_equal(u.version, 1);
-        assert_int_equal(tern_endpoint_parse_ip(&from, addresses[i]), 0);
+        assert_int_equal(u.version, version);
+        assert_int_equal(u.client.len, version == 1 ? TERN_ICE_NAME : TERN_ICE_UFRAG);
+        assert_int_equal(tern_endpoint_parse_ip(&from, addresses[i % 2]), 0);
         from.port = 4242;
         ssize_t k = tern_ice_answer(q, TERN_ICE_CHECK, &m, (size_t)n, &u, &from);
         assert_true(k > 0 && k < n);
-        assert_int_equal(tern_ice_judge(q, (size_t)k, &answer, &u), TERN_ICE_ANSWER);
+        assert_int_equal(tern_ice_judge(q, (size_t)k, &c, &answer, &u), TERN_ICE_ANSWER);
         assert_true(tern_ice_client_confirmed(&c, q, &answer, &seen));
         assert_true(tern_endpoint_eq(&seen, &from));
         c.id[0] ^= 1; /* an answer to another check */
         assert_false(tern_ice_client_confirmed(&c, q, &answer, &seen));
-        c.id[0] ^= 1;
+    }
+}
+
+/* A check of the server's, which the client answers: the halves of the user name the other way
+ * round, under the client's password. */
+static void the_server_checks_back(void **state)
+{
+    (void)state;
+    for (unsigned version = 1; version <= 2; version++) {
+        tern_ice_client c, other;
+        tern_ice_user u;
+        tern_stun m, answer;
+        tern_endpoint from = {.family = 4, .port = 4001};
+        uint8_t p[TERN_STUN_MAX], q[TERN_STUN_MAX];
+        char user[2 * TERN_ICE_NAME + 2];
+        client_of(&c, version, 7);
+        client_of(&other, version, 11);
+        int ours = version == 1 ? TERN_ICE_NAME : TERN_ICE_UFRAG;
+        snprintf(user, sizeof user, "%.*s:%.*s", ours, version == 1 ? c.name : c.ufrag,
+                 TERN_ICE_NAME, c.name);
+        size_t skip = version == 1 ? 0 : TERN_ICE_PREFIX;
+        const tern_span key = {(const uint8_t *)c.name + skip, TERN_ICE_NAME - skip};
+        tern_stun_request r = {.username = text(user), .password = key, .priority = 1};
+        size_t n = (size_t)tern_stun_put_request(p, &r);
+        assert_int_equal(tern_ice_judge(p, n, &c, &m, &u), TERN_ICE_CHECK);
+        assert_int_equal(tern_ice_judge(p, n, &other, &m, &u), TERN_ICE_BAD_USER);
+        assert_int_equal(tern_ice_judge(p, n, &c, &m, &u), TERN_ICE_CHECK);
+        ssize_t k = tern_ice_answer(q, TERN_ICE_CHECK, &m, n, &u, &from);
+        assert_true(k > 0);
+        assert_int_equal(tern_stun_read(q, (size_t)k, &answer), 0);
+        assert_true(tern_stun_verify(q, &answer, key));
+        r.password = text("another password than ours");
+        n = (size_t)tern_stun_put_request(p, &r);
+        assert_int_equal(tern_ice_judge(p, n, &c, &m, &u), TERN_ICE_FORGED);
+        n = (size_t)tern_ice_client_check(&c, r.id, p); /* its own, reflected */
+        assert_int_equal(tern_ice_judge(p, n, &c, &m, &u),
+                         version == 1 ? TERN_ICE_CHECK : TERN_ICE_BAD_USER);
     }
 }
 
@@ -174,33 +220,38 @@ static void verdicts(void **state)
     tern_ice_user u;
     tern_stun_request r = {.username = text(V2 ":abcd"), .password = text(V2), .priority = 1};
     ssize_t n = tern_stun_put_request(p, &r);
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_CHECK);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_CHECK);
     p[40] ^= 1;
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_FORGED);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_FORGED);
     r.password = text(V1);
     n = tern_stun_put_request(p, &r);
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_FORGED);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_FORGED);
     r.username = text("some:body");
     n = tern_stun_put_request(p, &r);
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_BAD_USER);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_BAD_USER);
     n = (ssize_t)tern_test_unhex(p, sizeof p, REQUEST);
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_BAD_USER);
-    assert_int_equal(tern_ice_judge((const uint8_t *)"\1\2\3", 3, &m, &u), TERN_ICE_MALFORMED);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_BAD_USER);
+    assert_int_equal(tern_ice_judge((const uint8_t *)"\1\2\3", 3, NULL, &m, &u),
+                     TERN_ICE_MALFORMED);
     static const char bare[] = "000100002112a442000102030405060708090a0b";
     n = (ssize_t)tern_test_unhex(p, sizeof p, bare);
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_BAD_USER);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_BAD_USER);
     p[1] = 0x11;
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_NOTHING);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_NOTHING);
     p[1] = 3; /* allocate: TURN's */
-    assert_int_equal(tern_ice_judge(p, (size_t)n, &m, &u), TERN_ICE_MALFORMED);
+    assert_int_equal(tern_ice_judge(p, (size_t)n, NULL, &m, &u), TERN_ICE_MALFORMED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_published_request),  cmocka_unit_test(the_published_answers),
-        cmocka_unit_test(cuts_and_changes),       cmocka_unit_test(user_names),
-        cmocka_unit_test(a_check_and_its_answer), cmocka_unit_test(verdicts),
+        cmocka_unit_test(the_published_request),
+        cmocka_unit_test(the_published_answers),
+        cmocka_unit_test(cuts_and_changes),
+        cmocka_unit_test(user_names),
+        cmocka_unit_test(a_check_and_its_answer),
+        cmocka_unit_test(the_server_checks_back),
+        cmocka_unit_test(verdicts),
     };
     return TERN_TEST_MAIN(tests);
 }

@@ -17,24 +17,25 @@ static void check(bool holds)
 
 static void ask(const uint8_t *data, size_t n)
 {
-    uint8_t seed[40 + TERN_STUN_ID] = {0}, request[TERN_STUN_MAX], out[TERN_STUN_MAX];
+    uint8_t seed[TERN_ICE_SEED + TERN_STUN_ID] = {0}, request[TERN_STUN_MAX], out[TERN_STUN_MAX];
     tern_endpoint at = {.family = n % 2 == 0 ? 4 : 6, .port = (uint16_t)(n + 1), .ip = {192, 0, 2}};
     tern_endpoint seen;
     tern_ice_client c;
     tern_stun m, answer;
     tern_ice_user user, nobody;
     memcpy(seed, data, n < sizeof seed ? n : sizeof seed);
-    tern_ice_client_init(&c, seed);
-    ssize_t len = tern_ice_client_check(&c, seed + 40, request);
-    check(len > 0 && tern_ice_judge(request, (size_t)len, &m, &user) == TERN_ICE_CHECK);
+    tern_ice_client_init(&c, 1 + n / 2 % 2, seed);
+    ssize_t len = tern_ice_client_check(&c, seed + TERN_ICE_SEED, request);
+    check(len > 0 && tern_ice_judge(request, (size_t)len, NULL, &m, &user) == TERN_ICE_CHECK);
     ssize_t k = tern_ice_answer(out, TERN_ICE_CHECK, &m, (size_t)len, &user, &at);
-    check(k > 0 && tern_ice_judge(out, (size_t)k, &answer, &nobody) == TERN_ICE_ANSWER);
+    check(k > 0 && tern_ice_judge(out, (size_t)k, &c, &answer, &nobody) == TERN_ICE_ANSWER);
     check(tern_ice_client_confirmed(&c, out, &answer, &seen) && tern_endpoint_eq(&seen, &at));
     k = tern_ice_answer(out, TERN_ICE_CONFLICT, &m, (size_t)len, &user, &at);
-    check(k < 0 || (tern_ice_judge(out, (size_t)k, &answer, &nobody) == TERN_ICE_ANSWER &&
+    check(k < 0 || (tern_ice_judge(out, (size_t)k, &c, &answer, &nobody) == TERN_ICE_ANSWER &&
                     !tern_ice_client_confirmed(&c, out, &answer, &seen)));
     request[n % (size_t)len] ^= 1;
-    check(tern_ice_judge(request, (size_t)len, &m, &user) != TERN_ICE_CHECK);
+    check(tern_ice_judge(request, (size_t)len, NULL, &m, &user) != TERN_ICE_CHECK);
+    check(tern_ice_judge(data, n, &c, &m, &user) != TERN_ICE_CHECK);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -43,11 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     tern_stun m, answer;
     tern_ice_user user, nobody;
     uint8_t out[TERN_STUN_MAX];
-    tern_ice_verdict v = tern_ice_judge(data, n, &m, &user);
+    tern_ice_verdict v = tern_ice_judge(data, n, NULL, &m, &user);
     if (v == TERN_ICE_CHECK || v == TERN_ICE_CONFLICT) {
         ssize_t k = tern_ice_answer(out, v, &m, n, &user, &from);
         if (k > 0 && ((size_t)k > n ||
-                      tern_ice_judge(out, (size_t)k, &answer, &nobody) != TERN_ICE_ANSWER)) {
+                      tern_ice_judge(out, (size_t)k, NULL, &answer, &nobody) != TERN_ICE_ANSWER)) {
             abort();
         }
     }

@@ -37,7 +37,7 @@ class Row:
     key: str = "ed25519"  # of the identities on both sides
     actions: str = "ping identify"
     psk: bool = False  # in a private network
-    credentials: str = ""  # the scheme with which the peer dials WebRTC Direct; tern then only listens
+    credentials: str = ""  # the scheme with which WebRTC Direct is dialled
     perf: int = 64 << 20  # bytes each way
 
     @property
