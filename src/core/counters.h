@@ -94,8 +94,10 @@
     X(stun_forged, "STUN requests whose integrity or fingerprint is missing or wrong")             \
     X(stun_unexpected, "STUN messages that nobody here asked for")                                 \
     X(stun_paths, "STUN requests of a peer from too many addresses")                               \
+    X(stun_taken, "STUN requests of one peer from the address of another")                         \
     X(dtls_unexpected, "DTLS datagrams from addresses that were not checked by ICE")               \
     X(dtls_failed, "DTLS handshakes that failed")                                                  \
+    X(dtls_withheld, "DTLS datagrams not sent yet to addresses that nothing has proven")           \
     X(dtls_dropped, "DTLS records that do not decrypt, are repeated, or of epoch 0")               \
     X(dtls_wrong_certificate, "DTLS handshakes with another certificate than the address names")   \
     X(sctp_bad_packet, "SCTP packets with a wrong checksum, tag or length")                        \

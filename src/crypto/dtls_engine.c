@@ -412,6 +412,13 @@ static void send_flight(tern_dtls_engine *e)
     }
 }
 
+void tern_dtls_engine_repeat(tern_dtls_engine *e)
+{
+    if (e->records == NULL) {
+        send_flight(e);
+    }
+}
+
 int tern_dtls_engine_tick(tern_dtls_engine *e, uint64_t now, tern_error *reterr)
 {
     if (e->ssl == NULL || e->records != NULL || now < e->deadline) {

@@ -47,6 +47,8 @@ int tern_dtls_engine_handshake(tern_dtls_engine *e, uint64_t now, tern_span data
 /* When the last flight is to be sent again, UINT64_MAX = never; and doing so. */
 uint64_t tern_dtls_engine_deadline(const tern_dtls_engine *e);
 int tern_dtls_engine_tick(tern_dtls_engine *e, uint64_t now, tern_error *reterr);
+/* Sends the last flight again at once: it could not leave before. */
+void tern_dtls_engine_repeat(tern_dtls_engine *e);
 
 /* After the handshake. */
 const uint8_t *tern_dtls_engine_fingerprint(const tern_dtls_engine *e); /* the peer's */

@@ -24,7 +24,8 @@ enum { WEBRTC_QUEUED_MAX = 1 << 20 }; /* bytes that all channels of a conn have 
 
 webrtc_channel *webrtc_channel_find(webrtc_conn *c, uint16_t sid);
 webrtc_channel *webrtc_channel_new(webrtc_conn *c, uint16_t sid); /* NULL: no memory, counted */
-/* Frees it when nobody needs it; the channel is not to be touched afterwards. */
+/* When both halves were reset its id is free; frees it when nobody needs its stream either. It is
+ * not to be touched afterwards. */
 void webrtc_channel_free_if_done(webrtc_channel *ch);
 /* What its owner has not read counts as read. */
 void webrtc_channel_release(webrtc_channel *ch);

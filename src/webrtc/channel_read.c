@@ -13,10 +13,29 @@ static bool has_place(const webrtc_conn *c)
     return c->incoming < most;
 }
 
+/* Whether the peer may open this id: it is one of its half, and free. Where datagrams overtake each
+ * other it may be free for the peer, which has noted our reset, before its answer tells us so. */
+static bool may_open(webrtc_conn *c, uint16_t sid)
+{
+    webrtc_channel *old = webrtc_channel_find(c, sid);
+    if (sid % 2 == (c->server ? 1 : 0) || sid == WEBRTC_NO_ID) {
+        return false;
+    }
+    if (old == NULL) {
+        return true;
+    }
+    if (!old->reset_got || !tern_sctp_reset_over(&c->sctp, sid)) {
+        return false;
+    }
+    old->reset_done = 1;
+    webrtc_channel_free_if_done(old);
+    return true;
+}
+
 static void opened(webrtc_conn *c, uint16_t sid)
 {
     const tern_span ack = {tern_dcep_ack, TERN_DCEP_ACK_N};
-    if (sid % 2 == (c->server ? 1 : 0) || webrtc_channel_find(c, sid) != NULL) {
+    if (!may_open(c, sid)) {
         c->net->counters.channel_bad_open++;
         return;
     }

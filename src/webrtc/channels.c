@@ -18,6 +18,22 @@ webrtc_channel *webrtc_channel_find(webrtc_conn *c, uint16_t sid)
     return ch;
 }
 
+static void link_channel(webrtc_channel *ch)
+{
+    webrtc_channel **at = bucket(ch->conn, ch->st.sid);
+    ch->next = *at;
+    *at = ch;
+}
+
+static void unlink_channel(webrtc_channel *ch)
+{
+    webrtc_channel **at = bucket(ch->conn, ch->st.sid);
+    while (*at != ch) {
+        at = &(*at)->next;
+    }
+    *at = ch->next;
+}
+
 webrtc_channel *webrtc_channel_new(webrtc_conn *c, uint16_t sid)
 {
     webrtc_channel *ch = tern_calloc(1, sizeof *ch);
@@ -28,8 +44,7 @@ webrtc_channel *webrtc_channel_new(webrtc_conn *c, uint16_t sid)
     ch->conn = c;
     tern_sctp_stream_init(&ch->st, sid);
     tern_stream_init(&ch->base, &webrtc_channel_ops, c->base.loop, sid);
-    ch->next = *bucket(c, sid);
-    *bucket(c, sid) = ch;
+    link_channel(ch);
     c->channels++;
     return ch;
 }
@@ -37,11 +52,7 @@ webrtc_channel *webrtc_channel_new(webrtc_conn *c, uint16_t sid)
 static void free_channel(webrtc_channel *ch)
 {
     webrtc_conn *c = ch->conn;
-    webrtc_channel **at = bucket(c, ch->st.sid);
-    while (*at != ch) {
-        at = &(*at)->next;
-    }
-    *at = ch->next;
+    unlink_channel(ch);
     c->channels--;
     ch->st.inside = false; /* nothing of it is to be sent any more */
     tern_sctp_stream_clear(&c->sctp, &ch->st);
@@ -50,8 +61,15 @@ static void free_channel(webrtc_channel *ch)
 
 void webrtc_channel_free_if_done(webrtc_channel *ch)
 {
-    if (ch->gone && ch->reset_done && ch->reset_got && ch->conn->phase != WEBRTC_OVER) {
+    if (!ch->reset_done || !ch->reset_got || ch->conn->phase == WEBRTC_OVER) {
+        return;
+    }
+    if (ch->gone) {
         free_channel(ch);
+    } else if (ch->st.sid != WEBRTC_NO_ID) { /* its owner still reads; the peer may open it anew */
+        unlink_channel(ch);
+        ch->st.sid = WEBRTC_NO_ID;
+        link_channel(ch);
     }
 }
 
@@ -63,12 +81,15 @@ void webrtc_channel_release(webrtc_channel *ch)
 
 /* ---- opening ---- */
 
-/* Our lowest free id: the client's are even, the server's odd (RFC 8832, 6). */
+/* A free id of ours: the client's are even, the server's odd (RFC 8832, 6). In turn, so that one is
+ * not used again while the peer may still wait for the end of its last use. */
 static bool free_id(webrtc_conn *c, uint16_t *ret)
 {
-    for (uint16_t sid = c->server ? 1 : 2; sid < WEBRTC_IDS; sid = (uint16_t)(sid + 2)) {
+    uint16_t first = c->server ? 1 : 2, sid = c->last_id;
+    for (unsigned i = 0; i < WEBRTC_IDS / 2; i++) {
+        sid = (uint16_t)(sid == 0 || sid + 2 >= WEBRTC_IDS ? first : sid + 2);
         if (webrtc_channel_find(c, sid) == NULL) {
-            *ret = sid;
+            *ret = c->last_id = sid;
             return true;
         }
     }
@@ -119,27 +140,26 @@ void webrtc_channels_free(webrtc_conn *c)
     }
 }
 
-/* The stream that holds most of the window unread, when others wait behind it. */
+/* The stream that holds most of the window unread: while it is shut no other stream moves, nor can
+ * one be opened. */
 static void relieve(webrtc_conn *c, uint64_t now)
 {
     webrtc_channel *worst = NULL;
-    size_t alive = 0;
     if (c->stalled == 0 || now < c->stalled + WEBRTC_STALL) {
         return;
     }
     c->stalled = 0;
     for (unsigned i = 0; i < WEBRTC_BUCKETS; i++) {
         for (webrtc_channel *ch = c->buckets[i]; ch != NULL; ch = ch->next) {
-            alive += !ch->gone;
             if (!ch->gone && ch->unread > (worst != NULL ? worst->unread : 0)) {
                 worst = ch;
             }
         }
     }
-    if (worst != NULL && alive > 1) {
+    if (worst != NULL) {
         c->net->counters.channel_unread++;
         webrtc_channel_finish(worst, TERN_E_LIMIT, 0,
-                              "unread for 30 seconds while other streams wait");
+                              "unread for 30 seconds, while it holds up all others");
         webrtc_channel_cut(worst, 0);
     }
 }

@@ -203,19 +203,48 @@ void webrtc_conn_start(webrtc_conn *c)
     webrtc_want_turn(c);
 }
 
-void webrtc_conn_checked(webrtc_conn *c, const tern_endpoint *from, bool nominated)
+/* A check and a ClientHello may be forged, and the flight that they draw is longer and repeated: no
+ * more leaves than three times what came, as RFC 9000 has it (8.1), until the handshake's end
+ * proves the address. */
+static void grant(webrtc_conn *c, size_t n)
 {
-    c->heard = tern_loop_now(c->base.loop);
-    if (nominated) {
-        c->remote = *from;
+    if (c->server && c->phase < WEBRTC_SECURING) {
+        c->credit += n;
     }
 }
 
 static bool send_datagram(void *owner, const uint8_t *p, size_t n)
 {
     webrtc_conn *c = owner;
+    if (c->server && c->phase < WEBRTC_SECURING) {
+        c->withheld |= n > c->credit;
+        if (c->withheld) {
+            c->net->counters.dtls_withheld++;
+            return true;
+        }
+        c->credit -= n;
+    }
     webrtc_endpoint_send(c->endpoint, &c->remote, p, n);
     return true; /* a full buffer is a loss: flights are repeated */
+}
+
+/* What did not leave may now. */
+static void catch_up(webrtc_conn *c)
+{
+    if (c->withheld && c->phase == WEBRTC_SHAKING) {
+        c->withheld = false;
+        tern_dtls_engine_repeat(c->dtls);
+    }
+}
+
+void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, bool nominated)
+{
+    c->heard = tern_loop_now(c->base.loop);
+    if (nominated) {
+        c->remote = check->from;
+    }
+    grant(c, 2 * check->len); /* and the answer */
+    catch_up(c);
 }
 
 /* Of an address, under a key of the process: whoever returns it receives there. */
@@ -372,6 +401,8 @@ void webrtc_conn_dtls(webrtc_conn *c, tern_span datagram)
         return; /* nothing was asked for yet */
     }
     if (c->phase == WEBRTC_SHAKING) {
+        grant(c, 3 * datagram.len);
+        catch_up(c);
         shake(c, datagram);
         return;
     }

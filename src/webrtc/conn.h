@@ -23,6 +23,7 @@ enum {
     WEBRTC_ADDRESSES = 8,         /* of one peer at a time: the paths that it tries */
     WEBRTC_EARLY = 10,            /* streams that a peer may open before it is known who it is */
     WEBRTC_IDS = 1024,            /* browsers have no stream ids beyond */
+    WEBRTC_NO_ID = 65535,         /* no channel's (RFC 8831, 6.2) */
     WEBRTC_QUEUE = 4 * 14 * 1132, /* bytes that a stream has waiting */
     WEBRTC_BATCH = 48 * TERN_DTLS_MTU,
     WEBRTC_PROLOGUE = 20 + 2 * 34,
@@ -108,6 +109,8 @@ typedef struct webrtc_conn {
     bool slow_ack; /* the peer may be a rust-libp2p, which does not know FIN_ACK */
     bool sending;  /* a turn is under way */
     bool choked;   /* too much is queued in all: writers wait */
+    bool withheld; /* some of our flight of DTLS did not leave */
+    size_t credit; /* server: what may still be sent to whom nothing has proven yet */
     tern_endpoint remote;
     tern_endpoint paths[WEBRTC_ADDRESSES];
     unsigned path_count;
@@ -127,6 +130,7 @@ typedef struct webrtc_conn {
     uint64_t heard, began, stalled; /* stalled: the window has been shut since; 0 = is open */
     webrtc_channel *buckets[WEBRTC_BUCKETS];
     size_t channels;    /* in the buckets */
+    uint16_t last_id;   /* that we opened */
     uint32_t incoming;  /* of these, alive streams of the peer's */
     uint64_t linger_at; /* the earliest deadline of a channel, TERN_NEVER = none */
     tern_error why;
@@ -154,7 +158,7 @@ bool webrtc_endpoint_flush(webrtc_endpoint *e);
 webrtc_conn *webrtc_conn_new(webrtc_endpoint *e, bool server, const tern_endpoint *remote);
 void webrtc_conn_dtls(webrtc_conn *c, tern_span datagram);
 /* A verified STUN message of the peer's: the server's view and the client's. */
-void webrtc_conn_checked(webrtc_conn *c, const tern_endpoint *from, bool nominated);
+void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, bool nominated);
 void webrtc_conn_answered(webrtc_conn *c, const uint8_t *p, const tern_stun *message);
 /* The end: streams, then the conn. Nothing is sent any more but what is said before. */
 void webrtc_conn_end(webrtc_conn *c, const tern_error *why);

@@ -3,6 +3,7 @@
  *   known address   STUN: answered for the peer that is there     DTLS: to it
  *   new address     STUN that verifies: a known name's new path, or a new connection
  *                   anything else: dropped and counted
+ *   of a secured connection: nobody else's, whatever a check says
  *
  * A check proves nothing about its sender (ice_core.h), so what one costs is small, bounded in
  * number and in time; under load the DTLS handshake begins with a cookie. When there is no place
@@ -40,12 +41,16 @@ bool webrtc_endpoint_knows(const webrtc_endpoint *e, const tern_endpoint *at)
 int webrtc_endpoint_path(webrtc_endpoint *e, webrtc_conn *c, const tern_endpoint *at)
 {
     uint8_t key[KEY];
-    if (c->path_count == WEBRTC_ADDRESSES) {
+    unsigned i = 0;
+    while (i < c->path_count && !tern_endpoint_eq(&c->paths[i], at)) {
+        i++;
+    }
+    if (i == WEBRTC_ADDRESSES) {
         return TERN_E_LIMIT;
     }
     key_of(key, at);
     int code = tern_map_set(&e->addresses, key, sizeof key, c);
-    if (code == 0) {
+    if (code == 0 && i == c->path_count) {
         c->paths[c->path_count++] = *at;
     }
     return code;
@@ -186,9 +191,14 @@ static void on_check(webrtc_endpoint *e, const tern_datagram *d, tern_ice_verdic
         return;
     }
     webrtc_conn *c = tern_map_get(&e->names, user->server.data, user->server.len);
+    const webrtc_conn *there = find(e, &d->from);
+    if (there != NULL && there != c && there->phase >= WEBRTC_SECURING) {
+        e->w->net->counters.stun_taken++; /* who is there has proven it; this one's may be forged */
+        return;
+    }
     if (c == NULL && verdict == TERN_ICE_CHECK) {
         c = begin(e, &d->from, user);
-    } else if (c != NULL && find(e, &d->from) != c && webrtc_endpoint_path(e, c, &d->from) != 0) {
+    } else if (c != NULL && there != c && webrtc_endpoint_path(e, c, &d->from) != 0) {
         e->w->net->counters.stun_paths++;
         return;
     }
@@ -197,7 +207,7 @@ static void on_check(webrtc_endpoint *e, const tern_datagram *d, tern_ice_verdic
     }
     answer(e, d, verdict, m, user);
     if (c != NULL && verdict == TERN_ICE_CHECK) {
-        webrtc_conn_checked(c, &d->from, m->use_candidate);
+        webrtc_conn_checked(c, d, m->use_candidate);
     }
 }
 

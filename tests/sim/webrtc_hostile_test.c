@@ -1,72 +1,28 @@
-/* WebRTC Direct against a peer that has finished its handshakes and then breaks the rules, and
- * against strangers who get as far as DTLS: dropped or closed, counted, in bounded memory, and the
- * node serves the next one. The peer is a node of ours whose connection the test writes to. */
-#include "sim/attacker.h"
-#include "sim/nodes.h"
-
-#include <stdio.h>
+/* WebRTC Direct against a peer that has finished its handshakes and then breaks the rules: dropped
+ * or closed, counted, in bounded memory, and the node serves the next one. The peer is a node of
+ * ours whose connection the test writes to. */
+#include "sim/webrtc_pair.h"
 
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "webrtc/conn.h"
-
-#define DELAY (10 * TERN_MS)
+#include "suite/ear.h"
 
 enum { HEAD = 12, MEMORY = 512 * 1024 };
 
-typedef struct pair {
-    sim_nodes w;
-    sim_node *a, *b; /* a is the peer that breaks rules */
-    char addr[512];
-    tern_sctp_stream *streams; /* of raw(): by id */
-} pair;
+static tern_sctp_stream streams[65536]; /* of raw(): by id */
 
-static void init(pair *p)
+static webrtc_conn *begin(webrtc_pair *p)
 {
-    tern_error error;
-    char bound[256], id[TERN_PEER_ID_TEXT];
-    memset(p, 0, sizeof *p);
-    sim_nodes_init(&p->w, DELAY);
-    p->a = sim_nodes_add(&p->w, "-10.0.0.1", NULL);
-    p->b = sim_nodes_add(&p->w, "10.0.0.2", NULL);
-    assert_int_equal(tern_node_listen(p->b->node, "/ip4/10.0.0.2/udp/4001/webrtc-direct", bound,
-                                      sizeof bound, &error),
-                     0);
-    tern_peer_id_text(&p->b->id, id);
-    snprintf(p->addr, sizeof p->addr, "%s/p2p/%s", bound, id);
-    p->streams = test_calloc(65536, sizeof *p->streams);
-}
-
-static webrtc_conn *dial(pair *p)
-{
-    sim_dial d;
-    sim_nodes_dial_one(p->a, p->addr, &d);
-    assert_non_null(d.conn);
-    sim_nodes_run(&p->w, TERN_SEC);
-    return (webrtc_conn *)(void *)d.conn;
-}
-
-/* The node still serves those who come, and keeps nothing of those who went. */
-static void end(pair *p)
-{
-    sim_nodes_run(&p->w, 60 * TERN_SEC);
-    sim_node *c = sim_nodes_add(&p->w, "-10.0.0.3", NULL);
-    sim_dial d;
-    sim_ping ping;
-    sim_nodes_dial_one(c, p->addr, &d);
-    assert_non_null(d.conn);
-    sim_nodes_ping(c, d.conn, &ping);
-    assert_int_equal(ping.error.code, 0);
-    assert_int_equal(tern_node_net(p->b->node)->pending.count, 0);
-    test_free(p->streams);
-    sim_nodes_clear(&p->w);
+    memset(streams, 0, sizeof streams);
+    webrtc_pair_init(p, NULL);
+    return webrtc_pair_connect(p);
 }
 
 /* A message of the test's own on the conn of a; 0, or what the association says. */
-static int raw(pair *p, webrtc_conn *c, uint16_t sid, uint32_t ppid, const void *bytes, size_t n)
+static int raw(webrtc_conn *c, uint16_t sid, uint32_t ppid, const void *bytes, size_t n)
 {
     const tern_span v = {bytes, n};
-    tern_sctp_stream *st = &p->streams[sid];
+    tern_sctp_stream *st = &streams[sid];
     if (st->queue.next == NULL) {
         tern_sctp_stream_init(st, sid);
     }
@@ -75,22 +31,21 @@ static int raw(pair *p, webrtc_conn *c, uint16_t sid, uint32_t ppid, const void 
     return code;
 }
 
-static void raw_open(pair *p, webrtc_conn *c, uint16_t sid)
+static void raw_open(webrtc_conn *c, uint16_t sid)
 {
-    raw(p, c, sid, TERN_PPID_DCEP, tern_dcep_open, TERN_DCEP_OPEN_N);
+    raw(c, sid, TERN_PPID_DCEP, tern_dcep_open, TERN_DCEP_OPEN_N);
 }
 
 /* ---- data channels ---- */
 
 static void test_opens_by_the_thousand(void **state)
 {
-    pair p;
+    webrtc_pair p;
     (void)state;
-    init(&p);
-    webrtc_conn *c = dial(&p);
+    webrtc_conn *c = begin(&p);
     size_t before = tern_mem_bytes();
     for (unsigned sid = 1000; sid < 12000 && p.a->disconnected == 0; sid += 2) {
-        raw_open(&p, c, (uint16_t)sid);
+        raw_open(c, (uint16_t)sid);
         if (sid % 200 == 0) {
             sim_nodes_run(&p.w, 30 * TERN_MS);
             assert_true(tern_mem_bytes() < before + 4 * MEMORY);
@@ -101,29 +56,28 @@ static void test_opens_by_the_thousand(void **state)
     assert_true(count->streams_limit + count->streams_queued > 1000);
     assert_int_equal(count->channel_flood, 1);
     assert_int_equal(p.b->disconnected, 1);
-    end(&p);
+    webrtc_pair_end(&p);
 }
 
 static void test_bad_opens(void **state)
 {
     static const uint8_t lossy[TERN_DCEP_OPEN_N] = {3, 1}, cut[5] = {3}, strange[] = {9, 9};
-    pair p;
+    webrtc_pair p;
     (void)state;
-    init(&p);
-    webrtc_conn *c = dial(&p);
-    raw(&p, c, 500, TERN_PPID_DCEP, lossy, sizeof lossy);
-    raw(&p, c, 502, TERN_PPID_DCEP, cut, sizeof cut);
-    raw(&p, c, 504, TERN_PPID_DCEP, strange, sizeof strange);
-    raw_open(&p, c, 501); /* the server's half of the ids */
-    raw_open(&p, c, 506);
-    raw_open(&p, c, 506); /* twice */
-    raw(&p, c, 600, TERN_PPID_BINARY, strange, sizeof strange);
+    webrtc_conn *c = begin(&p);
+    raw(c, 500, TERN_PPID_DCEP, lossy, sizeof lossy);
+    raw(c, 502, TERN_PPID_DCEP, cut, sizeof cut);
+    raw(c, 504, TERN_PPID_DCEP, strange, sizeof strange);
+    raw_open(c, 501); /* the server's half of the ids */
+    raw_open(c, 506);
+    raw_open(c, 506); /* twice */
+    raw(c, 600, TERN_PPID_BINARY, strange, sizeof strange);
     sim_nodes_run(&p.w, TERN_SEC);
     const tern_counters *count = sim_counters(p.b);
     assert_int_equal(count->channel_bad_open, 5);
     assert_int_equal(count->channel_unknown, 1);
     assert_int_equal(p.b->disconnected, 0);
-    end(&p);
+    webrtc_pair_end(&p);
 }
 
 static void test_bad_frames(void **state)
@@ -140,20 +94,19 @@ static void test_bad_frames(void **state)
         {"\x03\x08\x80\x80\x80", 5},         /* a flag that its frame cuts */
         {"\x01\x00", 2},                     /* field 0 */
     };
-    pair p;
+    webrtc_pair p;
     (void)state;
-    init(&p);
-    webrtc_conn *c = dial(&p);
+    webrtc_conn *c = begin(&p);
     for (unsigned i = 0; i < sizeof frames / sizeof *frames; i++) {
-        raw_open(&p, c, (uint16_t)(500 + 2 * i));
-        raw(&p, c, (uint16_t)(500 + 2 * i), TERN_PPID_BINARY, frames[i].bytes, frames[i].n);
+        raw_open(c, (uint16_t)(500 + 2 * i));
+        raw(c, (uint16_t)(500 + 2 * i), TERN_PPID_BINARY, frames[i].bytes, frames[i].n);
         sim_nodes_run(&p.w, TERN_SEC);
         if (sim_counters(p.b)->channel_malformed != i + 1) {
             fail_msg("frame %u passed", i);
         }
     }
     assert_int_equal(p.b->disconnected, 0);
-    end(&p);
+    webrtc_pair_end(&p);
 }
 
 /* Frames beyond the 16 KiB of the specification, as go's reader takes them, pass in pieces: nothing
@@ -161,23 +114,150 @@ static void test_bad_frames(void **state)
 static void test_long_frames(void **state)
 {
     enum { N = 200 * 1024 };
-    pair p;
+    webrtc_pair p;
     (void)state;
-    init(&p);
-    webrtc_conn *c = dial(&p);
+    webrtc_conn *c = begin(&p);
     uint8_t *bytes = test_calloc(1, N + 8);
     memcpy(bytes, "\x84\xc0\x0c\x12\x80\xc0\x0c", 7); /* a frame with a message of 200 KiB */
     size_t before = tern_mem_bytes();
-    raw_open(&p, c, 500);
+    raw_open(c, 500);
     for (unsigned at = 0; at < N + 7; at += 1000) {
-        raw(&p, c, 500, TERN_PPID_BINARY, bytes + at, N + 7 - at < 1000 ? N + 7 - at : 1000);
+        raw(c, 500, TERN_PPID_BINARY, bytes + at, N + 7 - at < 1000 ? N + 7 - at : 1000);
     }
     sim_nodes_run(&p.w, TERN_SEC);
     assert_int_equal(sim_counters(p.b)->channel_malformed, 0);
     assert_true(tern_mem_bytes() < before + MEMORY);
     assert_int_equal(p.b->disconnected, 0);
     test_free(bytes);
-    end(&p);
+    webrtc_pair_end(&p);
+}
+
+/* Streams opened and reset at once: nothing is kept of a channel that both sides have reset. */
+static void test_opens_and_resets(void **state)
+{
+    static const uint8_t reset[] = {2, 8, TERN_FLAG_RESET};
+    webrtc_pair p;
+    (void)state;
+    webrtc_conn *c = begin(&p);
+    size_t before = tern_mem_bytes();
+    for (unsigned i = 0; i < 10000; i += 100) {
+        for (unsigned k = i; k < i + 100; k++) {
+            raw_open(c, (uint16_t)(1000 + 2 * k));
+            raw(c, (uint16_t)(1000 + 2 * k), TERN_PPID_BINARY, reset, sizeof reset);
+        }
+        sim_nodes_run(&p.w, 50 * TERN_MS);
+        for (unsigned k = i; k < i + 100; k++) {
+            assert_int_equal(tern_sctp_reset(&c->sctp, (uint16_t)(1000 + 2 * k)), 0);
+        }
+        webrtc_want_turn(c);
+        assert_true(tern_mem_bytes() < before + 4 * MEMORY);
+    }
+    sim_nodes_run(&p.w, 20 * TERN_SEC);
+    assert_int_equal(p.b->disconnected, 0);
+    assert_true(sim_counters(p.b)->streams_in >= 10000);
+    assert_true(webrtc_pair_of(p.b->conn)->channels <= 2);
+    webrtc_pair_end(&p);
+}
+
+static void keep(void *ctx, tern_node *node, tern_conn *conn, tern_stream *s)
+{
+    (void)node;
+    (void)conn;
+    ear_take(ctx, s);
+}
+
+static void keep_and_end(void *ctx, tern_node *node, tern_conn *conn, tern_stream *s)
+{
+    keep(ctx, node, conn, s);
+    tern_stream_end(s);
+}
+
+/* A peer opens an id again that is free for it, while the owner of its last use has not read all.
+ */
+static void test_an_id_used_again(void **state)
+{
+    static const char hello[] = "\x1f\x12\x1d\x13/multistream/1.0.0\n\x08/kept/1\n";
+    static const uint8_t data[] = {4, 0x12, 2, 'h', 'i', 2, 8, TERN_FLAG_FIN};
+    static const uint8_t ack[] = {2, 8, TERN_FLAG_FIN_ACK};
+    webrtc_pair p;
+    ear theirs[2];
+    (void)state;
+    webrtc_conn *c = begin(&p);
+    const tern_counters *count = sim_counters(p.b);
+    uint64_t before = count->streams_in;
+    for (unsigned i = 0; i < 2; i++) {
+        ear_init(&theirs[i]);
+        theirs[i].take = 0;
+        tern_node_unhandle(p.b->node, "/kept/1");
+        assert_int_equal(tern_node_handle(p.b->node, "/kept/1", NULL, keep_and_end, &theirs[i]), 0);
+        tern_sctp_stream_init(&streams[500], 500);
+        raw_open(c, 500);
+        raw(c, 500, TERN_PPID_BINARY, hello, sizeof hello - 1);
+        raw(c, 500, TERN_PPID_BINARY, data, sizeof data);
+        sim_nodes_run(&p.w, TERN_SEC);
+        assert_non_null(theirs[i].s);
+        raw(c, 500, TERN_PPID_BINARY, ack, sizeof ack);
+        sim_nodes_run(&p.w, TERN_SEC);
+        assert_int_equal(tern_sctp_reset(&c->sctp, 500), 0);
+        webrtc_want_turn(c);
+        sim_nodes_run(&p.w, TERN_SEC);
+    }
+    assert_int_equal(count->channel_bad_open, 0);
+    assert_int_equal(count->streams_in, before + 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(theirs[i].closed, 0);
+        theirs[i].take = SIZE_MAX;
+        EAR(&theirs[i], tern_stream_resume(theirs[i].s));
+        sim_nodes_run(&p.w, TERN_SEC);
+        assert_int_equal(tern_buf_len(&theirs[i].got), 2);
+        assert_int_equal(theirs[i].closed, 1);
+        assert_int_equal(theirs[i].why.code, 0);
+        ear_clear(&theirs[i]);
+    }
+    assert_true(webrtc_pair_of(p.b->conn)->channels <= 2);
+    webrtc_pair_end(&p);
+}
+
+static void fill(ear *e)
+{
+    static uint8_t bytes[65536];
+    while (e->s != NULL && ear_write(e, bytes, sizeof bytes) == sizeof bytes) {
+    }
+}
+
+/* A stream that nobody reads shuts the window of all: half a minute later it is reset. */
+static void test_an_unread_stream(void **state)
+{
+    webrtc_pair p;
+    ear mine, theirs;
+    sim_ping ping;
+    tern_error error;
+    (void)state;
+    webrtc_conn *c = begin(&p);
+    ear_init(&mine);
+    ear_init(&theirs);
+    theirs.take = 0;
+    assert_int_equal(tern_node_handle(p.b->node, "/kept/1", NULL, keep, &theirs), 0);
+    assert_non_null(
+        tern_node_open(p.a->node, p.conn, "/kept/1", sim_nodes_ear_opened, &mine, &error));
+    for (unsigned i = 0; i < 100; i++) {
+        sim_nodes_run(&p.w, 50 * TERN_MS);
+        fill(&mine);
+    }
+    assert_true(webrtc_pair_of(p.b->conn)->sctp.unread + 2 * TERN_SCTP_PACKET > TERN_SCTP_WINDOW);
+    sim_nodes_ping(p.a, p.conn, &ping); /* comes through once the other is gone, or not at all */
+    sim_nodes_run(&p.w, 40 * TERN_SEC);
+    assert_int_equal(sim_counters(p.b)->channel_unread, 1);
+    assert_int_equal(theirs.closed, 1);
+    assert_int_equal(theirs.why.code, TERN_E_LIMIT);
+    assert_int_equal(mine.closed, 1);
+    assert_int_equal(p.a->disconnected + p.b->disconnected, 0);
+    sim_nodes_ping(p.a, p.conn, &ping);
+    assert_int_equal(ping.error.code, 0);
+    assert_int_equal(c->phase, WEBRTC_OPEN);
+    ear_clear(&mine);
+    ear_clear(&theirs);
+    webrtc_pair_end(&p);
 }
 
 /* ---- SCTP ---- */
@@ -219,10 +299,9 @@ static void test_bad_chunks(void **state)
         {"\xc0\x00\x00\x04", 4},                              /* FORWARD-TSN without a TSN */
         {"\x82\x00\x00\x0c\0\x0d\0\xff\0\0\0\1", 12},         /* RE-CONFIG beyond the chunk */
     };
-    pair p;
+    webrtc_pair p;
     (void)state;
-    init(&p);
-    webrtc_conn *c = dial(&p);
+    webrtc_conn *c = begin(&p);
     const tern_counters *count = sim_counters(p.b);
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint64_t before = count->sctp_bad_chunk;
@@ -237,17 +316,16 @@ static void test_bad_chunks(void **state)
     sim_nodes_run(&p.w, 100 * TERN_MS);
     assert_int_equal(count->sctp_bad_packet, before + 1);
     assert_int_equal(p.b->disconnected, 0);
-    end(&p);
+    webrtc_pair_end(&p);
 }
 
 /* Chunks far ahead of what is next, each a byte, and more than the window: little of it stays. */
 static void test_data_beyond_the_window(void **state)
 {
-    pair p;
+    webrtc_pair p;
     uint8_t chunk[1200] = {0, 3};
     (void)state;
-    init(&p);
-    webrtc_conn *c = dial(&p);
+    webrtc_conn *c = begin(&p);
     size_t before = tern_mem_bytes();
     tern_put16(chunk + 2, sizeof chunk);
     tern_put32(chunk + 12, TERN_PPID_BINARY);
@@ -262,7 +340,42 @@ static void test_data_beyond_the_window(void **state)
     assert_true(sim_counters(p.b)->sctp_beyond > 1000);
     assert_true(tern_mem_bytes() < before + TERN_SCTP_WINDOW + MEMORY);
     tern_node_disconnect(p.a->node, &p.b->id);
-    end(&p);
+    webrtc_pair_end(&p);
+}
+
+/* Chunks that want an answer, by the thousand: what waits is bounded, and so is what is said. */
+static void test_chunk_floods(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } chunks[] = {
+        {"\x01\0\0\x14\0\0\0\x09\0\1\0\0\0\1\0\1\0\0\0\1", 20}, /* an INIT of somebody else */
+        {"\x04\0\0\x0c\0\1\0\x08\1\2\3\4", 12},                 /* HEARTBEAT */
+        {"\x82\0\0\x16\0\x0d\0\x12\0\0\0\1\0\0\0\1\0\0\0\1\0\7\0\0", 24}, /* RE-CONFIG */
+        {"\x82\0\0\x10\0\x11\0\x0c\0\0\0\1\xff\xff\0\0", 16},             /* more streams, please */
+        {"\x09\0\0\x08\0\1\0\4", 8},                                      /* ERROR */
+        {"\xc0\0\0\x08\0\0\0\1", 8},                                      /* FORWARD-TSN */
+    };
+    webrtc_pair p;
+    (void)state;
+    webrtc_conn *c = begin(&p);
+    size_t before = tern_mem_bytes();
+    uint64_t in = sim_counters(p.b)->bytes_in, out = sim_counters(p.b)->bytes_out;
+    for (unsigned i = 0; i < 18000; i++) {
+        unsigned k = i % (sizeof chunks / sizeof *chunks);
+        packet(c, chunks[k].bytes, chunks[k].n, k == 0 ? 0 : c->sctp.peer_tag);
+        if (i % 200 == 0) {
+            sim_nodes_run(&p.w, 20 * TERN_MS);
+            assert_true(tern_mem_bytes() < before + MEMORY);
+        }
+    }
+    sim_nodes_run(&p.w, TERN_SEC);
+    assert_int_equal(p.b->disconnected, 0);
+    in = sim_counters(p.b)->bytes_in - in;
+    out = sim_counters(p.b)->bytes_out - out;
+    assert_true(in > 18000 * 50 && out < in);
+    webrtc_pair_end(&p);
 }
 
 /* ---- Noise ---- */
@@ -270,86 +383,67 @@ static void test_data_beyond_the_window(void **state)
 /* The client believes in another certificate of its own than it showed: the prologues differ. */
 static void test_wrong_prologue(void **state)
 {
-    pair p;
+    webrtc_pair p;
     unsigned done = 0;
     (void)state;
-    init(&p);
+    webrtc_pair_init(&p, NULL);
     const char *texts[] = {p.addr};
     assert_int_equal(
         tern_node_dial(p.a->node, texts, 1, 0, false, sim_nodes_count_dial, &done, NULL), 0);
-    sim_nodes_run(&p.w, DELAY);
+    sim_nodes_run(&p.w, WEBRTC_PAIR_DELAY);
     tern_node_net(p.a->node)->webrtc->client_hash[0] ^= 1;
     assert_true(sim_nodes_wait(&p.w, &done, 1, 20 * TERN_SEC));
     assert_int_equal(p.a->connected, 0);
     assert_int_equal(p.b->connected, 0);
     sim_nodes_run(&p.w, TERN_SEC);
     assert_int_equal(sim_counters(p.b)->upgrade_failures, 1);
-    end(&p);
+    webrtc_pair_end(&p);
 }
 
 /* ---- DTLS ---- */
 
-/* A check that verifies, under a name of its own; then the address may speak DTLS. */
-static void check(sim_attacker *x, uint32_t number)
+static void datagram(webrtc_conn *c, const uint8_t *p, size_t n)
 {
-    char user[100], pwd[80];
-    uint8_t m[TERN_STUN_MAX];
-    snprintf(pwd, sizeof pwd, "libp2p+webrtc+v2/abcdefghijklmnopqrstuvwxyz%08x", (unsigned)number);
-    snprintf(user, sizeof user, "%s:abcd", pwd);
-    tern_stun_request r = {.username = {(uint8_t *)user, strlen(user)},
-                           .password = {(uint8_t *)pwd, strlen(pwd)},
-                           .priority = 1};
-    ssize_t n = tern_stun_put_request(m, &r);
-    assert_true(n > 0);
-    sim_attacker_say(x, m, (size_t)n);
+    assert_true(webrtc_endpoint_send(c->endpoint, &c->remote, p, n));
 }
 
-/* A piece of a handshake message: type, the message's length and number, where the piece lies. */
-static void fragment(sim_attacker *x, uint8_t type, uint32_t total, uint16_t number, uint32_t at,
-                     uint16_t n)
+/* Records from the peer's address that are not the peer's: of epoch 0, forged, cut, repeated. */
+static void test_forged_records(void **state)
 {
-    static uint64_t sequence;
-    uint8_t d[1400] = {22, 0xfe, 0xfd};
-    assert_true((size_t)n + 25 <= sizeof d);
-    tern_put64(d + 3, ++sequence);
-    tern_put16(d + 11, (uint16_t)(12 + n));
-    tern_put32(d + 13, total);
-    d[13] = type;
-    tern_put16(d + 17, number);
-    tern_put32(d + 18, at << 8);
-    tern_put16(d + 22, n);
-    d[18] = (uint8_t)(at >> 16);
-    d[19] = (uint8_t)(at >> 8);
-    d[20] = (uint8_t)at;
-    d[21] = 0;
-    sim_attacker_say(x, d, 25 + (size_t)n);
-}
-
-static void test_dtls_fragments(void **state)
-{
-    pair p;
-    sim_attacker x;
+    static const uint8_t alert[] = {21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40};
+    static const uint8_t data[] = {23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4};
+    uint8_t record[TERN_DTLS_OVERHEAD + 64] = {0};
+    webrtc_pair p;
+    sim_ping ping;
     (void)state;
-    init(&p);
-    sim_attacker_init(&x, p.w.sim, "10.0.9.9",
-                      TERN_UDP_SET(TERN_UDP_STUN) | TERN_UDP_SET(TERN_UDP_DTLS));
-    size_t before = tern_mem_bytes();
-    for (uint32_t i = 0; i < 3000; i++) {
-        if (i % 100 == 0) {
-            check(&x, i);
-        }
-        fragment(&x, i % 3 == 0 ? 1 : 11, i % 2 == 0 ? 0xffffff : 60000, (uint16_t)(i % 7),
-                 i * 37 % 60000, (uint16_t)(i % 1200));
-        if (i % 50 == 0) {
-            sim_nodes_run(&p.w, TERN_MS);
-            assert_true(tern_mem_bytes() < before + 8 * (size_t)TERN_DTLS_HANDSHAKE_MAX + MEMORY);
-        }
+    webrtc_conn *c = begin(&p);
+    const tern_counters *count = sim_counters(p.b);
+    uint64_t before = count->dtls_dropped;
+    datagram(c, alert, sizeof alert);
+    datagram(c, data, sizeof data);
+    datagram(c, data, 5);
+    ssize_t n = tern_dtls_engine_seal(c->dtls, record, 16);
+    assert_true(n > 0);
+    record[n - 1] ^= 1;
+    datagram(c, record, (size_t)n); /* forged */
+    record[n - 1] ^= 1;
+    sim_nodes_run(&p.w, 100 * TERN_MS);
+    assert_true(count->dtls_dropped >= before + 4);
+    uint64_t bad = count->sctp_bad_packet;
+    datagram(c, record, (size_t)n);
+    sim_nodes_run(&p.w, 100 * TERN_MS);
+    assert_int_equal(count->sctp_bad_packet, bad + 1); /* the real one, of zeros */
+    before = count->dtls_dropped;
+    for (unsigned i = 0; i < 5000; i++) {
+        datagram(c, record, (size_t)n);
     }
-    sim_nodes_run(&p.w, TERN_SEC);
-    assert_true(tern_node_net(p.b->node)->pending.count <= 8);
-    assert_true(x.answered <= 400 * 1024);
-    tern_udp_close(x.u);
-    end(&p);
+    sim_nodes_run(&p.w, 100 * TERN_MS);
+    assert_int_equal(count->dtls_dropped, before + 5000);
+    assert_int_equal(count->sctp_bad_packet, bad + 1);
+    assert_int_equal(p.a->disconnected + p.b->disconnected, 0);
+    sim_nodes_ping(p.a, p.conn, &ping);
+    assert_int_equal(ping.error.code, 0);
+    webrtc_pair_end(&p);
 }
 
 int main(void)
@@ -359,10 +453,14 @@ int main(void)
         cmocka_unit_test(test_bad_opens),
         cmocka_unit_test(test_bad_frames),
         cmocka_unit_test(test_long_frames),
+        cmocka_unit_test(test_opens_and_resets),
+        cmocka_unit_test(test_an_id_used_again),
+        cmocka_unit_test(test_an_unread_stream),
         cmocka_unit_test(test_bad_chunks),
         cmocka_unit_test(test_data_beyond_the_window),
+        cmocka_unit_test(test_chunk_floods),
         cmocka_unit_test(test_wrong_prologue),
-        cmocka_unit_test(test_dtls_fragments),
+        cmocka_unit_test(test_forged_records),
     };
     return TERN_TEST_MAIN(tests);
 }
