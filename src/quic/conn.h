@@ -47,7 +47,7 @@ typedef struct quic_stream {
     uint64_t acked, written;  /* offsets: of `first`, behind `last` */
     uint64_t sent;            /* handed to ngtcp2 */
     uint64_t unsent_at;       /* of `unsent` */
-    uint64_t code;            /* of the reset or stop to be told */
+    uint64_t code;            /* of the reset or stop to be told, as on the wire */
     unsigned want_reset : 1, want_stop : 1;
     unsigned fin_sent : 1;
     unsigned blocked : 1;   /* by the peer's flow control */

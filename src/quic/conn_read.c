@@ -127,13 +127,12 @@ static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t final_size, uint
     if (s != NULL && !s->gone && s->base.stopped && !s->mute) {
         tern_stream_deliver_end(&s->base);
     } else if (s != NULL && !s->gone) {
-        code = code_in(s, code);
         s->mute = s->want_reset = 1;
         s->code = code;
         if (tern_list_empty(&s->act)) {
             tern_list_push(&c->acts, &s->act);
         }
-        finish_stream(s, TERN_E_RESET, code, "reset by the peer");
+        finish_stream(s, TERN_E_RESET, code_in(s, code), "reset by the peer");
         quic_conn_want_turn(c);
     }
     return 0;

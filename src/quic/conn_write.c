@@ -32,7 +32,7 @@ static void do_acts(quic_conn *c)
             continue;
         }
         int64_t id = s->id;
-        uint64_t code = c->app != NULL && !s->own ? c->app->code_out(s->code) : s->code;
+        uint64_t code = s->code;
         bool reset = s->want_reset, stop = s->want_stop;
         s->want_reset = s->want_stop = 0;
         if (stop) {

@@ -49,6 +49,24 @@ void quic_stream_own(quic_stream *s)
     s->conn->base.own_count++;
 }
 
+static uint64_t code_out(const quic_stream *s, uint64_t code)
+{
+    const tern_quic_app *app = s->conn->app;
+    return app != NULL && !s->own ? app->code_out(code) : code;
+}
+
+/* A reset or a stop, told in the conn's turn. */
+static void want_act(quic_stream *s, uint64_t code)
+{
+    s->code = code_out(s, code);
+    if (!s->over) {
+        if (tern_list_empty(&s->act)) {
+            tern_list_push(&s->conn->acts, &s->act);
+        }
+        quic_conn_want_turn(s->conn);
+    }
+}
+
 /* ---- what is sent ---- */
 
 void quic_stream_acked(quic_stream *s, uint64_t to)
@@ -184,8 +202,8 @@ static size_t stream_write(tern_stream *base, const tern_span *v, unsigned n)
             tern_error why;
             s->conn->net->counters.allocation_failures++;
             tern_fail(&why, TERN_E_NOMEM, "quic", "out of memory");
-            s->want_reset = 1;
-            quic_conn_want_turn(s->conn);
+            s->mute = s->want_reset = s->want_stop = 1;
+            want_act(s, 0);
             tern_stream_finish(base, &why);
             return total;
         }
@@ -220,25 +238,15 @@ static void stream_consumed(tern_stream *base, size_t n)
     quic_conn_want_turn(c);
 }
 
-/* ---- resets and stops: told in the conn's turn ---- */
-
-static void want_act(quic_stream *s, uint64_t code)
-{
-    s->code = code;
-    if (!s->over) {
-        if (tern_list_empty(&s->act)) {
-            tern_list_push(&s->conn->acts, &s->act);
-        }
-        quic_conn_want_turn(s->conn);
-    }
-}
+/* ---- resets and stops ---- */
 
 static void stream_stop(tern_stream *base, uint64_t code)
 {
     quic_stream *s = (quic_stream *)base;
-    if (s->conn->app != NULL && base->ended && !s->mute) {
+    bool one_way = s->id >= 0 && !ngtcp2_is_bidi_stream(s->id);
+    if (s->conn->app != NULL && base->ended && !s->mute && !one_way) {
         s->stop_owed = 1; /* Firefox drops what it has not read yet when it hears STOP_SENDING */
-        s->code = code;
+        s->code = code_out(s, code);
     } else if (!base->peer_ended) { /* whoever has written all of it need not be told */
         s->want_stop = 1;
         want_act(s, code);

@@ -53,6 +53,7 @@ enum { TERN_WT_CLOSE = 0x2843, TERN_WT_DRAIN = 0x78ae };
 #define TERN_QPACK_DECODER_ERROR       UINT64_C(0x202)
 #define TERN_WT_BUFFERED_REJECTED      UINT64_C(0x3994bd84)
 #define TERN_WT_SESSION_GONE           UINT64_C(0x170d7b68)
+#define TERN_WT_REQUIREMENTS           UINT64_C(0x212c0d48) /* ... are not met */
 
 /* An application's error code of a stream (32 bits) as HTTP/3's, and back; a code that is no
  * application's becomes 0. */

@@ -15,7 +15,7 @@ typedef struct wt_noise {
     tern_span hashes[WT_HASHES];
 } wt_noise;
 
-enum { CLOSE_TEXT_MAX = 256, PROTOCOL_VIOLATION = 0x1003 };
+enum { CLOSE_TEXT_MAX = 256, NEGOTIATION_FAILED = 0x1000, PROTOCOL_VIOLATION = 0x1003 };
 
 /* ---- the end ---- */
 
@@ -47,7 +47,11 @@ static void fail(wt_session *s, uint64_t wire, const tern_error *why)
     if (!s->failed) {
         s->failed = true;
         if (wire == TERN_H3_NO_ERROR) {
-            say_closed(s, why->code != 0 ? PROTOCOL_VIOLATION : 0, NULL);
+            say_closed(s,
+                       why->code == 0                ? 0
+                       : why->code == TERN_E_TIMEOUT ? NEGOTIATION_FAILED
+                                                     : PROTOCOL_VIOLATION,
+                       NULL);
         }
         tern_quic_app_fail(s->q, wire, why);
     }
@@ -62,6 +66,11 @@ void wt_session_fail(wt_session *s, uint64_t wire, uint64_t *count, int code, co
     *(count != NULL ? count : &(uint64_t){0}) += 1;
     tern_fail_wire(&why, code, wire, "webtransport", "%s", text);
     fail(s, wire, &why);
+}
+
+void wt_session_broken(wt_session *s, uint64_t wire, const char *text)
+{
+    wt_session_fail(s, wire, &s->net->counters.h3_malformed, TERN_E_PROTOCOL, text);
 }
 
 void wt_session_ended(wt_session *s, uint64_t code, const char *text)
@@ -91,6 +100,16 @@ void wt_session_capsules(wt_session *s, tern_span bytes)
     if (r < 0) {
         wt_session_fail(s, TERN_H3_MESSAGE_ERROR, &s->net->counters.wt_bad_capsule,
                         TERN_E_TOO_LARGE, "a capsule beyond its limit");
+    }
+}
+
+void wt_session_capsules_end(wt_session *s)
+{
+    if (!tern_h3_reader_between(&s->capsules)) {
+        wt_session_fail(s, TERN_H3_MESSAGE_ERROR, &s->net->counters.wt_bad_capsule, TERN_E_PROTOCOL,
+                        "a capsule that is cut off");
+    } else {
+        wt_session_ended(s, 0, "the peer ended the session");
     }
 }
 
@@ -323,7 +342,7 @@ static bool set_facts(wt_session *s)
 /* The peer is known and the session is open: the conn goes to its owner. */
 static void maybe_ready(wt_session *s)
 {
-    if (s->failed || s->given || !s->accepted || s->key == NULL) {
+    if (s->failed || s->given || !s->accepted || s->key == NULL || (!s->server && !s->allowed)) {
         return;
     }
     if (!set_facts(s)) {
@@ -403,6 +422,12 @@ static bool begin_noise(wt_session *s, tern_stream *stream)
 }
 
 /* ---- the session ---- */
+
+void wt_session_allowed(wt_session *s)
+{
+    s->allowed = true;
+    maybe_ready(s);
+}
 
 void wt_session_accepted(wt_session *s, wt_stream *connect)
 {

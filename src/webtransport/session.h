@@ -1,7 +1,8 @@
 /* Inside webtransport/: a session, which is a conn of quic/'s with HTTP/3 around its beginning.
  *
  *     session.c   birth, CONNECT, Noise, the end
- *     streams.c   what streams begin with, control and request streams
+ *     streams.c   what streams begin with, request streams
+ *     control.c   the peer's control stream
  *
  *   client                               server                               round trips
  *   ClientHello                     ->
@@ -11,8 +12,9 @@
  *                                   <-   200, Noise's second, certhashes          2
  *   Noise's third, streams          ->
  *
- * A browser waits for the 200 before it opens the stream. We do not: who reaches us has our address
- * with its certificate hash and /webtransport in it. */
+ * A browser waits for the SETTINGS before CONNECT, and for the 200 before it opens the stream. We
+ * do not: who has an address with a certificate hash and /webtransport in it knows what is there.
+ * But the conn is nobody's until SETTINGS that allow sessions have come. */
 #ifndef TERN_WEBTRANSPORT_SESSION_H
 #define TERN_WEBTRANSPORT_SESSION_H
 
@@ -51,12 +53,14 @@ struct wt_session {
     bool server;
     bool failed;   /* the conn ends in a moment */
     bool accepted; /* CONNECT was answered with success */
+    bool allowed;  /* the peer's SETTINGS were read; a server's allow sessions */
     bool given;    /* the conn's owner has it */
-    bool control_came, encoder_came, decoder_came;
-    bool closed;       /* our last word was said */
-    tern_list streams; /* wt_stream */
-    unsigned early;    /* of these, those that wait for their CONNECT */
-    unsigned refused;  /* requests */
+    bool control_came, encoder_came, decoder_came, goaway_came;
+    bool closed;                  /* our last word was said */
+    tern_list streams;            /* wt_stream */
+    unsigned early;               /* of these, those that wait for their CONNECT */
+    unsigned refused;             /* requests */
+    uint64_t goaway, most_pushes; /* the last ids of GOAWAY and MAX_PUSH_ID */
     tern_stream *control;
     wt_stream *connect; /* the CONNECT stream */
     uint64_t id;        /* the session's: that stream's */
@@ -83,13 +87,23 @@ wt_session *wt_session_dial(tern_net *net, tern_multiaddr *addr, const tern_endp
 void wt_session_free(wt_session *s);
 /* Ends the conn with an HTTP/3 code, counted as the peer's fault where `count` is one. */
 void wt_session_fail(wt_session *s, uint64_t wire, uint64_t *count, int code, const char *text);
+/* The same for what breaks HTTP/3's rules. */
+void wt_session_broken(wt_session *s, uint64_t wire, const char *text);
+/* The peer's SETTINGS came, and allow what we want. */
+void wt_session_allowed(wt_session *s);
 /* CONNECT was accepted by the server, which is us or the peer. */
 void wt_session_accepted(wt_session *s, wt_stream *connect);
 /* A stream of the session whose CONNECT was accepted; its owner is nobody. */
 void wt_session_stream(wt_session *s, tern_stream *stream);
 /* Bytes of the CONNECT stream's DATA frames; its end. */
 void wt_session_capsules(wt_session *s, tern_span bytes);
+void wt_session_capsules_end(wt_session *s);
+/* The peer ended the session by a capsule, with a code, or without. */
 void wt_session_ended(wt_session *s, uint64_t code, const char *text);
+
+/* ---- control.c ---- */
+/* A frame on the peer's control stream, whole where it is one that is read. */
+void wt_control_frame(wt_stream *w, const tern_h3_item *item);
 
 /* ---- streams.c ---- */
 void wt_stream_came(wt_session *s, tern_stream *stream, bool both_ways);

@@ -82,60 +82,6 @@ void wt_streams_drop(wt_session *s)
     }
 }
 
-static void broken(wt_session *s, uint64_t wire, const char *text)
-{
-    wt_session_fail(s, wire, &s->net->counters.h3_malformed, TERN_E_PROTOCOL, text);
-}
-
-/* ---- the control stream ---- */
-
-static void on_control_frame(wt_stream *w, const tern_h3_item *item)
-{
-    wt_session *s = w->session;
-    tern_h3_settings settings;
-    uint64_t id;
-    if (!w->settings && item->type != TERN_H3_SETTINGS) {
-        broken(s, TERN_H3_MISSING_SETTINGS, "the control stream does not begin with SETTINGS");
-        return;
-    }
-    switch (item->type) {
-    case TERN_H3_SETTINGS: {
-        uint64_t bad =
-            w->settings ? TERN_H3_FRAME_UNEXPECTED : tern_h3_settings_read(item->value, &settings);
-        w->settings = true;
-        if (bad != 0) {
-            broken(s, bad, "bad SETTINGS");
-        }
-        return;
-    }
-    case TERN_H3_GOAWAY: /* no more requests: ours was made, or is not to be answered */
-        if (tern_h3_int_get(item->value.data, item->value.len, &id) != item->value.len ||
-            item->value.len == 0) {
-            broken(s, TERN_H3_FRAME_ERROR, "a bad GOAWAY");
-        } else if (!s->server && !s->accepted && id == 0) {
-            wt_session_fail(s, TERN_H3_NO_ERROR, NULL, TERN_E_CONN_CLOSED,
-                            "the server takes no sessions any more");
-        }
-        return;
-    case TERN_H3_CANCEL_PUSH:
-    case TERN_H3_MAX_PUSH_ID:
-        if (tern_h3_int_get(item->value.data, item->value.len, &id) != item->value.len ||
-            item->value.len == 0) {
-            broken(s, TERN_H3_FRAME_ERROR, "a bad frame about pushes");
-        } else if (item->type == TERN_H3_MAX_PUSH_ID ? !s->server : true) {
-            broken(s,
-                   item->type == TERN_H3_MAX_PUSH_ID ? TERN_H3_FRAME_UNEXPECTED : TERN_H3_ID_ERROR,
-                   "a frame about pushes that nobody asked for");
-        }
-        return;
-    default:
-        if (item->type <= TERN_H3_HEADERS || item->type == TERN_H3_PUSH_PROMISE ||
-            tern_h3_reserved(item->type)) {
-            broken(s, TERN_H3_FRAME_UNEXPECTED, "a frame that no control stream may have");
-        }
-    }
-}
-
 /* ---- requests ---- */
 
 static void send_status(wt_stream *w, unsigned status, bool draft02)
@@ -151,20 +97,26 @@ static void send_status(wt_stream *w, unsigned status, bool draft02)
     tern_buf_free(&out);
 }
 
+/* One more request that is no session. */
+static void one_more(wt_session *s, uint64_t *count)
+{
+    ++*count;
+    if (++s->refused > WT_REQUESTS_MAX) {
+        wt_session_fail(s, TERN_H3_EXCESSIVE_LOAD, NULL, TERN_E_LIMIT,
+                        "too many requests that are no session");
+    }
+}
+
 /* Answers with an error; the stream is over. */
 static void answer(wt_stream *w, unsigned status)
 {
     wt_session *s = w->session;
-    s->net->counters.wt_refused++;
     send_status(w, status, false);
     tern_stream *stream = wt_stream_release(w);
     tern_stream_end(stream);
     tern_stream_stop(stream, TERN_H3_NO_ERROR);
     tern_stream_drop(stream);
-    if (++s->refused > WT_REQUESTS_MAX) {
-        wt_session_fail(s, TERN_H3_EXCESSIVE_LOAD, NULL, TERN_E_LIMIT,
-                        "too many requests that are no session");
-    }
+    one_more(s, &s->net->counters.wt_refused);
 }
 
 /* Whether a query has type=noise among its parts. */
@@ -208,7 +160,7 @@ static bool on_request(wt_stream *w, tern_span section)
     tern_h3_fields f;
     uint64_t bad = tern_h3_fields_read(section, true, &f);
     if (bad == TERN_QPACK_FAILED) {
-        broken(s, bad, "fields that do not decode");
+        wt_session_broken(s, bad, "fields that do not decode");
         return true;
     }
     if (bad == TERN_H3_EXCESSIVE_LOAD) {
@@ -217,8 +169,9 @@ static bool on_request(wt_stream *w, tern_span section)
         return false;
     }
     if (bad != 0) {
-        s->net->counters.h3_malformed += bad == TERN_H3_MESSAGE_ERROR;
         refuse(w, bad);
+        one_more(s, bad == TERN_H3_MESSAGE_ERROR ? &s->net->counters.h3_malformed
+                                                 : &s->net->counters.allocation_failures);
         return false;
     }
     unsigned status = judge(&f);
@@ -227,8 +180,8 @@ static bool on_request(wt_stream *w, tern_span section)
         return false;
     }
     if (s->connect != NULL || s->accepted) { /* one session a connection */
-        s->net->counters.wt_refused++;
         refuse(w, TERN_H3_REQUEST_REJECTED);
+        one_more(s, &s->net->counters.wt_refused);
         return false;
     }
     w->answered = true;
@@ -244,7 +197,7 @@ static void on_response(wt_stream *w, tern_span section)
     char text[64];
     uint64_t bad = tern_h3_fields_read(section, false, &f);
     if (bad != 0) {
-        broken(s, bad, "an answer that does not decode");
+        wt_session_broken(s, bad, "an answer that does not decode");
     } else if (f.status >= 200 && f.status < 300) {
         w->answered = true;
         wt_session_accepted(s, w);
@@ -261,7 +214,7 @@ static bool on_request_frame(wt_stream *w, const tern_h3_item *item)
     switch (item->type) {
     case TERN_H3_HEADERS:
         if (w->answered) {
-            broken(s, TERN_H3_FRAME_UNEXPECTED, "fields within a session");
+            wt_session_broken(s, TERN_H3_FRAME_UNEXPECTED, "fields within a session");
         } else if (s->server) {
             return on_request(w, item->value);
         } else {
@@ -270,7 +223,7 @@ static bool on_request_frame(wt_stream *w, const tern_h3_item *item)
         return true;
     case TERN_H3_DATA:
         if (!w->answered) {
-            broken(s, TERN_H3_FRAME_UNEXPECTED, "data before a request");
+            wt_session_broken(s, TERN_H3_FRAME_UNEXPECTED, "data before a request");
         } else if (w == s->connect) {
             wt_session_capsules(s, item->value);
         }
@@ -280,11 +233,11 @@ static bool on_request_frame(wt_stream *w, const tern_h3_item *item)
     case TERN_H3_PUSH_PROMISE:
     case TERN_H3_GOAWAY:
     case TERN_H3_MAX_PUSH_ID:
-        broken(s, TERN_H3_FRAME_UNEXPECTED, "a frame that no request may have");
+        wt_session_broken(s, TERN_H3_FRAME_UNEXPECTED, "a frame that no request may have");
         return true;
     default:
         if (tern_h3_reserved(item->type)) {
-            broken(s, TERN_H3_FRAME_UNEXPECTED, "a frame of HTTP/2's");
+            wt_session_broken(s, TERN_H3_FRAME_UNEXPECTED, "a frame of HTTP/2's");
         }
         return true;
     }
@@ -298,7 +251,7 @@ static bool on_frames(wt_stream *w, tern_span data)
     int r = 0;
     while (!s->failed && (r = tern_h3_next(&w->reader, &data, &item)) == 1) {
         if (w->kind == TERN_H3_CONTROL) {
-            on_control_frame(w, &item);
+            wt_control_frame(w, &item);
         } else if (!on_request_frame(w, &item)) {
             return false;
         }
@@ -327,7 +280,7 @@ static bool on_session_stream(wt_stream *w)
     uint64_t id = w->prefix.session;
     w->kind = TERN_H3_UNKNOWN; /* until it is known to wait */
     if ((id & 3) != 0) {
-        broken(s, TERN_H3_ID_ERROR, "a session that is no request of the client's");
+        wt_session_broken(s, TERN_H3_ID_ERROR, "a session that is no request of the client's");
         return true;
     }
     if (!w->both_ways) { /* libp2p has none */
@@ -358,19 +311,20 @@ static bool on_kind(wt_stream *w)
                  : w->kind == TERN_H3_DECODER ? &s->decoder_came
                                               : NULL;
     if (came != NULL && *came) {
-        broken(s, TERN_H3_STREAM_CREATION_ERROR, "a second stream of a kind that there is one of");
+        wt_session_broken(s, TERN_H3_STREAM_CREATION_ERROR,
+                          "a second stream of a kind that there is one of");
     } else if (came != NULL) {
         *came = true;
     } else if (w->kind == TERN_H3_SESSION) {
         return on_session_stream(w);
     } else if (w->kind == TERN_H3_PUSH) {
-        broken(s, s->server ? TERN_H3_STREAM_CREATION_ERROR : TERN_H3_ID_ERROR,
-               "a push that nobody asked for");
+        wt_session_broken(s, s->server ? TERN_H3_STREAM_CREATION_ERROR : TERN_H3_ID_ERROR,
+                          "a push that nobody asked for");
     } else if (w->kind == TERN_H3_UNKNOWN) {
         refuse(w, TERN_H3_STREAM_CREATION_ERROR);
         return false;
     } else if (w->kind == TERN_H3_FRAMES && !s->server) {
-        broken(s, TERN_H3_STREAM_CREATION_ERROR, "a request of a server's");
+        wt_session_broken(s, TERN_H3_STREAM_CREATION_ERROR, "a request of a server's");
     } else if (w->kind == TERN_H3_FRAMES) {
         return on_frames(w, (tern_span){w->prefix.bytes, w->prefix.n});
     }
@@ -413,12 +367,14 @@ static size_t on_data(void *owner, tern_stream *stream, uint8_t *data, size_t n)
         return used;
     case TERN_H3_ENCODER:
         if (!tern_qpack_encoder_says_nothing(rest)) {
-            broken(s, TERN_QPACK_ENCODER_ERROR, "QPACK instructions for a table that has no place");
+            wt_session_broken(s, TERN_QPACK_ENCODER_ERROR,
+                              "QPACK instructions for a table that has no place");
         }
         return n;
     case TERN_H3_DECODER:
         if (!tern_qpack_decoder_cancels(&w->cancels, rest)) {
-            broken(s, TERN_QPACK_DECODER_ERROR, "QPACK acknowledgements of what was not sent");
+            wt_session_broken(s, TERN_QPACK_DECODER_ERROR,
+                              "QPACK acknowledgements of what was not sent");
         }
         return n;
     case TERN_H3_CONTROL:
@@ -444,17 +400,17 @@ static void on_end(void *owner, tern_stream *stream)
         return;
     }
     if (is_critical(w)) {
-        broken(s, TERN_H3_CLOSED_CRITICAL_STREAM, "a stream that must stay open ends");
+        wt_session_broken(s, TERN_H3_CLOSED_CRITICAL_STREAM, "a stream that must stay open ends");
     } else if (w->kind == TERN_H3_FRAMES && !tern_h3_reader_between(&w->reader)) {
-        broken(s, TERN_H3_FRAME_ERROR, "a stream ends within a frame");
+        wt_session_broken(s, TERN_H3_FRAME_ERROR, "a stream ends within a frame");
     } else if (w == s->connect) {
-        wt_session_ended(s, 0, "the peer ended the session");
+        wt_session_capsules_end(s);
     } else if (w->kind == TERN_H3_FRAMES && !s->server) {
         wt_session_fail(s, TERN_H3_NO_ERROR, &s->net->counters.h3_malformed, TERN_E_PROTOCOL,
                         "the server does not answer");
     } else if (w->kind == TERN_H3_FRAMES) {
-        s->net->counters.h3_malformed++;
         refuse(w, TERN_H3_REQUEST_INCOMPLETE);
+        one_more(s, &s->net->counters.h3_malformed);
     } else if (w->kind == TERN_H3_UNDECIDED) {
         refuse(w, TERN_H3_NO_ERROR);
     }
@@ -472,7 +428,8 @@ static void on_closed(void *owner, tern_stream *stream, const tern_error *why)
         return;
     }
     if (critical) {
-        broken(s, TERN_H3_CLOSED_CRITICAL_STREAM, "a stream that must stay open is reset");
+        wt_session_broken(s, TERN_H3_CLOSED_CRITICAL_STREAM,
+                          "a stream that must stay open is reset");
     } else if (connect) {
         wt_session_ended(s, why->wire, "the peer reset the session");
     }
