@@ -336,6 +336,7 @@ int tern_sim_host(tern_sim *sim, const char *ip, tern_loop **ret)
     tern_map_init(&host->listeners);
     tern_map_init(&host->udps);
     tern_map_init(&host->cookies);
+    tern_map_init(&host->asked);
     tern_list_init(&host->tcps);
     tern_list_init(&host->calls);
     tern_sched_init(&host->grave, 0);
@@ -510,6 +511,7 @@ static void host_free(tern_loop *loop)
     tern_map_free(&host->listeners);
     tern_map_free(&host->udps);
     tern_map_free(&host->cookies);
+    tern_sim_unshield(host);
     tern_free(host->addrs);
     tern_sched_free(&host->grave);
     tern_list_remove(&host->link);

@@ -53,6 +53,12 @@ int tern_sim_add_txt(tern_sim *sim, const char *name, const char *text);
  * again, the mapping moves, and the one before is no more. One port a host; 0 ends it. */
 void tern_sim_nat(tern_loop *host, uint16_t port, const tern_endpoint *seen);
 
+/* What stands before the whole host. outside (may be NULL): a NAT, and the others see that address
+ * instead of the host's, with the same ports; the host's own is nobody's. filter: only who was sent
+ * to from a port may send there (filtering by address and port), counted from the first call on;
+ * without it everybody may. TERN_E_ADDRINUSE, TERN_E_MALFORMED, TERN_E_NOMEM. */
+int tern_sim_shield(tern_loop *host, const char *outside, bool filter);
+
 /* A host vanishes: its connections go silent (peers see nothing until they time out). */
 void tern_sim_crash(tern_loop *host);
 

@@ -115,36 +115,6 @@ static uint64_t draw_delay(tern_sim *sim, const tern_sim_link *link)
     return link->delay + tern_sim_rng_next(&sim->rng) % (link->jitter + 1);
 }
 
-/* --- a NAT --- */
-
-void tern_sim_nat(tern_loop *loop, uint16_t port, const tern_endpoint *seen)
-{
-    struct sim_host *host = tern_sim_host_of(loop);
-    host->nat_port = port;
-    host->nat_seen = *seen;
-}
-
-static void nat_out(const struct sim_host *host, struct sim_packet *p)
-{
-    if (host->nat_port != 0 && p->kind == SIM_UDP && p->src.port == host->nat_port &&
-        !tern_sim_owns(host, &p->dst)) {
-        p->src = host->nat_seen;
-    }
-}
-
-/* False: no mapping of it is open. */
-static bool nat_in(const struct sim_host *host, struct sim_packet *p)
-{
-    if (host->nat_port == 0 || p->kind != SIM_UDP || tern_sim_owns(host, &p->src)) {
-        return true;
-    }
-    if (p->dst.port == host->nat_seen.port) {
-        p->dst.port = host->nat_port;
-        return true;
-    }
-    return p->dst.port != host->nat_port;
-}
-
 /* --- packets --- */
 
 struct sim_packet *tern_sim_packet(struct sim_host *from, enum sim_kind kind,
@@ -156,8 +126,11 @@ struct sim_packet *tern_sim_packet(struct sim_host *from, enum sim_kind kind,
     }
     *p = (struct sim_packet){.sim = from->sim, .kind = kind, .src = *src, .dst = *dst, .cap = cap};
     p->inside = tern_endpoint_is_loopback(dst) ? from : NULL;
-    nat_out(from, p);
     tern_list_init(&p->link);
+    if (!tern_sim_nat_out(from, p)) {
+        tern_free(p);
+        return NULL;
+    }
     return p;
 }
 
@@ -189,7 +162,7 @@ static void on_arrival(tern_timer *timer)
         tern_sim_key(key, &p->dst);
         host = tern_map_get(&sim->ips, key, SIM_IP_KEY);
     }
-    if (host == NULL || host->crashed || !nat_in(host, p)) {
+    if (host == NULL || host->crashed || !tern_sim_nat_in(host, p)) {
         count_lost(sim, 1);
         tern_sim_packet_free(p);
     } else if (p->kind == SIM_UDP) {

@@ -7,7 +7,8 @@
  *
  * Sockets know each other only by the packets they exchange: a packet carries the addresses of its
  * datagram or segment, and the receiving host finds the socket by them. What stands between two
- * hosts (tern_sim_nat) is in sim_wire.c and nowhere else: where a packet is made and arrives.
+ * hosts (tern_sim_nat, tern_sim_shield) is in sim_nat.c and nowhere else: where a packet is made
+ * and arrives.
  *
  * The world owns hosts, links and packets on the wire; a host owns its sockets. Timers of the wire
  * are armed on world->net, timers of a socket on its host's loop, so that a crash silences exactly
@@ -92,13 +93,16 @@ struct sim_host {
     struct sim_rng rng;
     tern_endpoint *addrs; /* loopback not among them */
     size_t addr_count;
-    tern_map conns;     /* local and remote endpoint -> struct sim_tcp */
-    tern_map listeners; /* local endpoint -> struct sim_listener */
-    tern_map udps;      /* local endpoint -> struct sim_udp */
-    tern_list tcps;     /* every struct sim_tcp, the dead ones too */
-    tern_map cookies;   /* ip -> id of the host that gave one, for TCP Fast Open */
-    tern_list calls;    /* posted, not yet run */
-    tern_sched grave;   /* what a crashed host's timers and calls are queued in; never run */
+    tern_map conns;        /* local and remote endpoint -> struct sim_tcp */
+    tern_map listeners;    /* local endpoint -> struct sim_listener */
+    tern_map udps;         /* local endpoint -> struct sim_udp */
+    tern_list tcps;        /* every struct sim_tcp, the dead ones too */
+    tern_endpoint outside; /* a NAT's address before it; family 0 = none */
+    bool shielded, filter; /* filter: only who was sent to may answer ... */
+    tern_map asked;        /* ... from which port to whom, since it is shielded */
+    tern_map cookies;      /* ip -> id of the host that gave one, for TCP Fast Open */
+    tern_list calls;       /* posted, not yet run */
+    tern_sched grave;      /* what a crashed host's timers and calls are queued in; never run */
 };
 
 static inline struct sim_host *tern_sim_host_of(tern_loop *loop)
@@ -149,6 +153,11 @@ struct sim_packet {
 struct sim_packet *tern_sim_packet(struct sim_host *from, enum sim_kind kind,
                                    const tern_endpoint *src, const tern_endpoint *dst, size_t cap);
 void tern_sim_packet_free(struct sim_packet *p); /* wherever it is queued */
+
+/* sim_nat.c: what a host's NAT does to a packet that leaves / that comes; false: it is lost. */
+bool tern_sim_nat_out(struct sim_host *host, struct sim_packet *p);
+bool tern_sim_nat_in(struct sim_host *host, struct sim_packet *p);
+void tern_sim_unshield(struct sim_host *host);
 
 struct sim_path {
     const tern_sim_link *link;
