@@ -24,6 +24,7 @@
 #include <tern/multiaddr.h>
 #include <tern/peer_id.h>
 #include <tern/psk.h>
+#include <tern/reachability.h>
 #include <tern/stream.h>
 
 #ifdef __cplusplus
@@ -57,6 +58,9 @@ typedef struct tern_node_events {
      * Unix seconds. Or, why not NULL, it could not be had, and is tried again later. */
     void (*on_reservation)(void *owner, tern_node *node, const tern_multiaddr *addr,
                            const tern_peer_id *relay, uint64_t expires, const tern_error *why);
+    /* Whether others can reach us at this address of ours is judged otherwise than before. */
+    void (*on_reachability)(void *owner, tern_node *node, const tern_multiaddr *addr,
+                            tern_reachability verdict);
 } tern_node_events;
 
 /* Everything that can be set. Zero or NULL means the default; tern_options_init sets them all. */
@@ -133,6 +137,11 @@ typedef struct tern_options {
     const char *webrtc_credentials; /* the scheme with which WebRTC Direct dials: "v1"
                                        (libp2p+webrtc+v1/), which every listener knows, or "v2", the
                                        one of browsers to come; NULL = v1. A listener takes both */
+    bool autonat; /* finds out whether others can reach us: connected peers are asked to dial
+                     our public addresses, and those that they see us at (AutoNAT 2 and 1) */
+    bool autonat_service; /* dials back for others who ask, as a stranger of another identity */
+    tern_reachability reachability; /* known beforehand: nobody is asked */
+    bool relay_service_auto;        /* relay_service, while an address of ours is public */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -176,6 +185,10 @@ TERN_API int tern_node_announce(tern_node *node, const char *addr, tern_error *r
 /* Calls fn with each address that others may dial us at, with /p2p (unspecified IPs expanded). */
 TERN_API void tern_node_addresses(tern_node *node, void (*fn)(void *arg, const char *addr),
                                   void *arg);
+
+/* Whether others can reach us: public when one of our addresses is, private when some are and none
+ * is public. Without options.autonat UNKNOWN, or what options.reachability says. */
+TERN_API tern_reachability tern_node_reachability(const tern_node *node);
 
 /* Shows this certificate for Secure WebSocket and HTTPS from now on: a chain, ours first, and its
  * key, in PEM; connections that live keep theirs. INVALID (does not parse or does not fit: what was

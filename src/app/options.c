@@ -8,7 +8,7 @@
 
 #include "app/app.h"
 
-enum kind { FLAG, COUNT_UP, ON_OFF, STRING, LIST, SECONDS, NUMBER, NUMBER_OR_0, SIZE };
+enum kind { FLAG, COUNT_UP, ON_OFF, CHOICE, STRING, LIST, SECONDS, NUMBER, NUMBER_OR_0, SIZE };
 enum { CONFIG_MAX = 65536 }; /* bytes */
 
 typedef struct option {
@@ -32,8 +32,8 @@ static const option options[] = {
      "connects to this peer at start (repeatable)"},
     {"--relay", LIST, FIELD(relay), "MA", "run",
      "keeps a place at this relay, through which others reach us (repeatable)"},
-    {"--relay-service", ON_OFF, FIELD(relay_service), "on|off", "run",
-     "relays for others, who may connect each other through us (off)"},
+    {"--relay-service", CHOICE, FIELD(relay_service), "on|off|auto", "run",
+     "relays for others; auto: while an address of ours is publicly reachable (auto)"},
     {"--relay-max-reservations", NUMBER, FIELD(relay_reservations), "N", "run",
      "most peers that have a place here (128)"},
     {"--relay-max-reservations-per-ip", NUMBER, FIELD(relay_reservations_per_ip), "N", "run",
@@ -46,6 +46,10 @@ static const option options[] = {
      "most that a circuit carries each way (128K; 0 lifts it)"},
     {"--relay-duration", SECONDS, FIELD(relay_duration), "SECONDS", "run",
      "how long a circuit lasts (120; 0 lifts it)"},
+    {"--autonat-service", ON_OFF, FIELD(autonat_service), "on|off", "run",
+     "dials back for others who want to know whether they can be reached (on)"},
+    {"--force-reachability", CHOICE, FIELD(force_reachability), "public|private", "run",
+     "whether others can reach us, without asking any"},
     {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
      "the identity (libp2p private key or PEM)"},
     {"--data", STRING, FIELD(data), "DIR", "run key " DIALS,
@@ -256,6 +260,21 @@ static int set_list(const app_options *opts, const option *o, app_list *list, co
     return APP_OK;
 }
 
+/* One of the words that help shows, "on|off|auto". */
+static int set_choice(const app_options *opts, const option *o, const char **field,
+                      const char *value)
+{
+    size_t n = strlen(value);
+    for (const char *word = o->value; word != NULL; word = strchr(word, '|')) {
+        word += *word == '|';
+        if (strncmp(word, value, n) == 0 && (word[n] == '|' || word[n] == '\0')) {
+            *field = value;
+            return APP_OK;
+        }
+    }
+    return wrong(opts, "%s wants %s, not '%s'", o->name, o->value, value);
+}
+
 static int set(app_options *opts, const option *o, const char *value)
 {
     void *field = (char *)opts + o->field;
@@ -275,6 +294,8 @@ static int set(app_options *opts, const option *o, const char *value)
         }
         *(bool *)field = strcmp(value, "on") == 0;
         return APP_OK;
+    case CHOICE:
+        return set_choice(opts, o, field, value);
     case STRING:
         *(const char **)field = value;
         return APP_OK;
@@ -421,7 +442,8 @@ static void set_defaults(app_options *o, const char *command)
     o->upload = o->download = o->relay_data = APP_NOT_GIVEN;
     o->relay_duration = -1;
     o->hold = 10;
-    o->page = o->metrics = true;
+    o->page = o->metrics = o->autonat_service = true;
+    o->relay_service = "auto";
 }
 
 static int set_log(const app_options *o)
@@ -448,11 +470,10 @@ int app_parse(int argc, char **argv, const app_command *command, app_options *re
         ret->config = given.config;
         status = parse_config(ret);
         if (status == APP_OK) {
-            app_list *lists[][2] = {{&ret->listen, &given.listen},
-                                    {&ret->announce, &given.announce},
-                                    {&ret->bootstrap, &given.bootstrap},
-                                    {&ret->deny, &given.deny},
-                                    {&ret->allow, &given.allow}};
+            app_list *lists[][2] = {
+                {&ret->listen, &given.listen},       {&ret->announce, &given.announce},
+                {&ret->bootstrap, &given.bootstrap}, {&ret->relay, &given.relay},
+                {&ret->deny, &given.deny},           {&ret->allow, &given.allow}};
             for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
                 if (lists[i][1]->count > 0) {
                     lists[i][0]->count = 0;

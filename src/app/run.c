@@ -146,6 +146,24 @@ static void on_reservation(void *owner, tern_node *node, const tern_multiaddr *a
     run_check_output(r);
 }
 
+static void on_reachability(void *owner, tern_node *node, const tern_multiaddr *addr,
+                            tern_reachability verdict)
+{
+    static const char *const names[] = {"unknown", "public", "private"};
+    run_command *r = owner;
+    (void)node;
+    if (r->o->json) {
+        run_emit(r, json_pack("{s:s, s:o, s:s}", "event", "reachability", "addr",
+                              app_text(tern_multiaddr_text(addr)), "status", names[verdict]));
+        return;
+    }
+    app_say("%s is %s", tern_multiaddr_text(addr),
+            verdict == TERN_REACHABILITY_PUBLIC    ? "reached by others"
+            : verdict == TERN_REACHABILITY_PRIVATE ? "not reached by others"
+                                                   : "reached by others or not, nobody knows");
+    run_check_output(r);
+}
+
 static void on_signal(void *arg, int signal)
 {
     run_command *r = arg;
@@ -328,7 +346,8 @@ static const char *page_folder(const app_options *o, char *buf, size_t cap)
 
 static void set_relay(const app_options *o, tern_options *ret)
 {
-    ret->relay_service = o->relay_service;
+    ret->relay_service = strcmp(o->relay_service, "on") == 0;
+    ret->relay_service_auto = strcmp(o->relay_service, "auto") == 0;
     ret->relay_reservations = (uint32_t)o->relay_reservations;
     ret->relay_reservations_per_ip = (uint32_t)o->relay_reservations_per_ip;
     ret->relay_circuits = (uint32_t)o->relay_circuits;
@@ -342,6 +361,16 @@ static void set_relay(const app_options *o, tern_options *ret)
     }
 }
 
+static void set_autonat(const app_options *o, tern_options *ret)
+{
+    ret->autonat = true;
+    ret->autonat_service = o->autonat_service;
+    if (o->force_reachability != NULL) {
+        bool public = strcmp(o->force_reachability, "public") == 0;
+        ret->reachability = public ? TERN_REACHABILITY_PUBLIC : TERN_REACHABILITY_PRIVATE;
+    }
+}
+
 static int make_node(run_command *r)
 {
     static const tern_node_events events = {.on_connected = on_connected,
@@ -349,7 +378,8 @@ static int make_node(run_command *r)
                                             .on_identified = on_identified,
                                             .on_stopped = app_on_stopped,
                                             .on_addresses = on_addresses,
-                                            .on_reservation = on_reservation};
+                                            .on_reservation = on_reservation,
+                                            .on_reachability = on_reachability};
     char folder[2048];
     tern_options options;
     tern_error error;
@@ -364,6 +394,7 @@ static int make_node(run_command *r)
     options.metrics = r->o->metrics;
     options.metrics_public = r->o->metrics_public;
     set_relay(r->o, &options);
+    set_autonat(r->o, &options);
     options.page = page_folder(r->o, folder, sizeof folder);
     r->page_missing = r->o->page && options.page == NULL;
     int code = tern_node_new(&options, &r->node, &error);

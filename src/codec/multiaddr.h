@@ -86,6 +86,9 @@ tern_multiaddr *tern_ma_without_p2p(const tern_multiaddr *a);
 
 /* /ip4|ip6/../tcp|udp/PORT for an endpoint; transport = TERN_MA_TCP or TERN_MA_UDP. */
 tern_multiaddr *tern_ma_from_endpoint(const tern_endpoint *e, uint32_t transport);
+/* The same address with another IP and port in front, of the same transport. NULL also when it does
+ * not begin with an endpoint. */
+tern_multiaddr *tern_ma_at(const tern_multiaddr *a, const tern_endpoint *e);
 /* The endpoint that begins an address: [/ip6zone]/ip4|ip6/../tcp|udp/PORT. False if it begins
  * otherwise. */
 bool tern_ma_endpoint(const tern_multiaddr *a, tern_endpoint *ret, uint32_t *ret_transport);

@@ -232,6 +232,29 @@ bool tern_ma_endpoint(const tern_multiaddr *a, tern_endpoint *ret, uint32_t *ret
     return true;
 }
 
+tern_multiaddr *tern_ma_at(const tern_multiaddr *a, const tern_endpoint *e)
+{
+    tern_endpoint old;
+    uint32_t transport;
+    tern_ma_part part = {0};
+    size_t skip = 0, whole;
+    if (!tern_ma_endpoint(a, &old, &transport)) {
+        return NULL;
+    }
+    while (part.code != transport && tern_ma_next(a, &skip, &part)) {
+    }
+    tern_multiaddr_bytes(a, &whole);
+    tern_multiaddr *front = tern_ma_from_endpoint(e, transport);
+    if (front == NULL || skip == whole) {
+        return front;
+    }
+    tern_multiaddr *rest = tern_ma_slice(a, skip, whole);
+    tern_multiaddr *result = rest != NULL ? tern_ma_join(front, rest) : NULL;
+    tern_multiaddr_unref(front);
+    tern_multiaddr_unref(rest);
+    return result;
+}
+
 bool tern_multiaddr_next(const tern_multiaddr *a, size_t *at, const char **ret_name, char *value,
                          size_t cap)
 {

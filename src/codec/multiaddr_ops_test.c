@@ -195,6 +195,29 @@ static void drops_the_trailing_peer(void **state)
     }
 }
 
+static void moves_to_another_endpoint(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"/ip4/10.0.0.1/tcp/1", "/ip6/2001:db8::1/tcp/4001"},
+        {"/ip4/10.0.0.1/udp/1/quic-v1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+         "/ip6/2001:db8::1/udp/4001/quic-v1/p2p/"
+         "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"},
+        {"/ip6zone/1/ip6/fe80::1/tcp/1/ws", "/ip6/2001:db8::1/tcp/4001/ws"},
+    };
+    tern_endpoint e;
+    assert_int_equal(tern_endpoint_parse_ip(&e, "2001:db8::1"), 0);
+    e.port = 4001;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tern_multiaddr *a = parse(cases[i][0]);
+        assert_address(tern_ma_at(a, &e), cases[i][1]);
+        tern_multiaddr_unref(a);
+    }
+    tern_multiaddr *name = parse("/dns4/example.com/tcp/1");
+    assert_null(tern_ma_at(name, &e));
+    tern_multiaddr_unref(name);
+}
+
 static void endpoints_both_ways(void **state)
 {
     (void)state;
@@ -307,6 +330,7 @@ int main(void)
         cmocka_unit_test(slices),
         cmocka_unit_test(adds_components),
         cmocka_unit_test(drops_the_trailing_peer),
+        cmocka_unit_test(moves_to_another_endpoint),
         cmocka_unit_test(endpoints_both_ways),
         cmocka_unit_test(endpoint_begins_an_address),
         cmocka_unit_test(zones_are_interfaces),

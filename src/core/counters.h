@@ -154,6 +154,18 @@
     X(relay_reserved, "Places granted or renewed to us")                                           \
     X(relay_reserve_failures, "Tries to get or renew a place at a relay that failed")              \
     X(relay_bad_voucher, "Places whose voucher is not for us or not the relay's")                  \
+    X(autonat_asked, "Times that a server was asked whether it can reach us")                      \
+    X(autonat_paid, "Bytes paid to servers for that")                                              \
+    X(autonat_unproven, "Servers that said yes although nothing came")                             \
+    X(autonat_bad_answers, "Answers of servers that break the rules")                              \
+    X(autonat_wrong_nonces, "Dial-backs with a nonce that is not ours, or by another address")     \
+    X(autonat_dials, "Dials to find out for peers whether they can be reached")                    \
+    X(autonat_reached, "... that reached the peer")                                                \
+    X(autonat_charged, "Peers that had to pay because another IP than theirs was to be dialled")   \
+    X(autonat_refused, "Requests for such dials refused")                                          \
+    X(autonat_rate, "... because there had been as many as allowed in a minute")                   \
+    X(autonat_malformed, "Requests for such dials that do not parse or break the rules")           \
+    X(autonat_timeouts, "AutoNAT exchanges not finished in time")                                  \
     X(perf_timeout, "Perf streams on which no byte moved for 30 seconds")                          \
     X(allocation_failures, "Connections or streams lost to a failed allocation")
 

@@ -4,6 +4,8 @@
 #ifndef TERN_CORE_NET_H
 #define TERN_CORE_NET_H
 
+#include <tern/reachability.h>
+
 #include "base/crowd.h"
 #include "codec/http1.h"
 #include "codec/multiaddr.h"
@@ -73,6 +75,9 @@ typedef struct tern_net_ear {
     tern_list link;
     void (*on_conn)(struct tern_net_ear *ear,
                     tern_conn *conn); /* it joined the table; may be NULL */
+    /* Its peer said what it is (again); may be NULL. */
+    void (*on_identified)(struct tern_net_ear *ear, tern_conn *conn,
+                          const struct tern_identity *identity);
     void (*on_gone)(struct tern_net_ear *ear, tern_conn *conn); /* it is about to go; may be NULL */
 } tern_net_ear;
 
@@ -94,6 +99,9 @@ typedef struct tern_net_ops {
     /* The addresses that we listen on and announce (without /p2p); returns how many, references
      * held by the net, valid until the loop's next turn. */
     size_t (*addresses)(tern_net *net, tern_multiaddr *const **ret);
+    /* The same without what was found out of others, and whatever became of it: what listens with
+     * unspecified IPs expanded, or what the owner announces. */
+    size_t (*listening)(tern_net *net, tern_multiaddr *const **ret);
     /* The ids that we speak, valid until the loop's next turn. */
     size_t (*protocols)(tern_net *net, const char *const **ret);
     /* Walks the live conns (of a peer, or all with NULL); *it starts at 0. */
@@ -123,13 +131,23 @@ typedef struct tern_net_ops {
                            size_t n,
                            void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                            void *owner);
+    /* Connects to a peer anew, at exactly these addresses, which are lent until it returns: what is
+     * known of it besides is not tried, nothing is learned. Else as dial. */
+    tern_net_dial *(*dial_only)(tern_net *net, const tern_peer_id *peer,
+                                tern_multiaddr *const *addrs, size_t n,
+                                void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                                void *owner);
     void (*cancel_dial)(tern_net_dial *dial);
+    /* Whether a transport of ours dials such an address. */
+    bool (*dials)(tern_net *net, const tern_multiaddr *addr);
     /* What our listeners say of their addresses has changed: others are told. */
     void (*readdress)(tern_net *net);
     /* A place at a relay was granted or renewed until then (Unix seconds), or, why not NULL, could
      * not be had; addr is the listener's. */
     void (*reserved)(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
                      uint64_t expires, const tern_error *why);
+    /* Whether others can reach us at this address of ours is judged otherwise than before. */
+    void (*reached)(tern_net *net, const tern_multiaddr *addr, tern_reachability verdict);
     /* While a tag protects a peer its connections are not closed for being idle. TERN_E_NOMEM,
      * TERN_E_LIMIT; taking it away is always 0. */
     int (*protect)(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);
@@ -181,6 +199,11 @@ struct tern_net {
                         played twice travels with its first flight */
     struct tern_quic *quic;         /* made and freed by quic/ */
     struct tern_circuits *circuits; /* made and freed by nat/circuit */
+    struct tern_reach *reach;       /* made and freed by nat/reach; NULL = nobody asks */
+    /* A net beside this one with another identity and without listeners, so that what it dials is
+     * dialled as by a stranger; NULL: memory is short, or we are stopping. The host's; may be NULL
+     * itself. */
+    tern_net *(*stranger)(tern_net *net);
     const uint8_t *psk; /* the key of a private network (TERN_PSK bytes), the host's; NULL = none */
     /* An HTTP request that is no upgrade, on the shared TCP port: the head is parsed and consumed;
      * the callee takes the stream and answers. NULL answers 404. */

@@ -1,6 +1,6 @@
 /* The node from inside: what tern/node.h's opaque type holds. One file a verb: node.c (birth, run,
- * stop), dial.c, protocol.c (handlers, streams, pings), http.c (page, metrics), certificate.c,
- * sync.c (blocking helpers). */
+ * stop), stranger.c, reachability.c, dial.c, protocol.c (handlers, streams, pings), http.c (page,
+ * metrics), certificate.c, sync.c (blocking helpers). */
 #ifndef TERN_HOST_HOST_H
 #define TERN_HOST_HOST_H
 
@@ -9,6 +9,8 @@
 #include <tern/tern.h>
 
 #include "loop/loop.h"
+#include "nat/autonat.h"
+#include "nat/reach.h"
 #include "nat/relay.h"
 #include "proto/identify.h"
 #include "proto/ping.h"
@@ -16,6 +18,7 @@
 
 typedef struct tern_page tern_page;
 typedef struct tern_certificate tern_certificate;
+typedef struct tern_stranger tern_stranger;
 
 struct tern_node {
     tern_loop *loop;
@@ -28,6 +31,9 @@ struct tern_node {
     tern_swarm *swarm;
     tern_identify *identify;
     tern_relay *relay; /* NULL: not served */
+    tern_reach *reach;
+    tern_autonat *autonat;   /* NULL: not served */
+    tern_stranger *stranger; /* made when it is needed */
     tern_page *page;
     tern_certificate *certificate; /* NULL without files of one */
     tern_crowds answers;           /* HTTP answers under way */
@@ -45,6 +51,7 @@ struct tern_node {
     pthread_mutex_t lock; /* guards stop, stopped, sync and pipes, which other threads use */
     tern_post stop, end;  /* of the swarm, then of an own loop; a stop does not fail */
     bool running, threaded, stopped;
+    bool swarm_stopped;
 };
 
 /* Makes a node on a loop of the caller's choosing (the simulated network's): tern_node_new for
@@ -78,7 +85,7 @@ void tern_node_http(tern_net *net, tern_stream *s, const tern_http1_head *head,
                     const tern_endpoint *remote);
 /* limits.c: options and defaults. */
 void tern_node_limits(const tern_options *options, tern_limits *ret);
-/* The relay service by the options. TERN_E_NOMEM. */
+/* The relay service, within the options' limits. TERN_E_NOMEM. */
 int tern_node_serve_relay(tern_node *node);
 /* certificate.c: reads the files of options.tls_cert, tls_key and tls_ca, and watches the first
  * two; 0 or an error that names the file. */
@@ -89,6 +96,16 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out);
 int tern_node_json(tern_node *node, tern_buf *out);
 /* awake.c: asks every connection whether its peer is still there. */
 void tern_node_probe_all(tern_node *node);
+/* stranger.c: see net->stranger. Stops it, if it is there; node_stopped follows from the loop. */
+tern_net *tern_node_stranger(tern_net *net);
+void tern_node_stop_stranger(tern_node *node);
+bool tern_node_stranger_stopped(const tern_node *node);
+void tern_node_free_stranger(tern_node *node);
+/* node.c: the swarm or the stranger has stopped; with both, so has the node. */
+void tern_node_part_stopped(tern_node *node);
+/* reachability.c: asks others and answers them, by the options. TERN_E_NOMEM. */
+int tern_node_start_autonat(tern_node *node);
+void tern_node_on_reachability(void *owner, const tern_multiaddr *addr, tern_reachability verdict);
 /* sync.c */
 void tern_node_free_sync(tern_node *node);
 

@@ -134,6 +134,15 @@ static void stop_loop(void *arg)
 static void on_stopped(void *owner)
 {
     tern_node *node = owner;
+    node->swarm_stopped = true;
+    tern_node_part_stopped(node);
+}
+
+void tern_node_part_stopped(tern_node *node)
+{
+    if (!node->swarm_stopped || !tern_node_stranger_stopped(node)) {
+        return;
+    }
     free_timers(node);
     pthread_mutex_lock(&node->lock);
     node->stopped = true;
@@ -160,6 +169,7 @@ static const tern_swarm_events swarm_events = {
     .on_misbehaving = tern_node_tell_misbehaving,
     .on_addresses = on_addresses,
     .on_reservation = on_reservation,
+    .on_reachability = tern_node_on_reachability,
     .on_awake = on_awake,
     .on_stopped = on_stopped,
 };
@@ -258,6 +268,9 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
         tern_swarm_unhandle(net, TERN_IDENTIFY_PUSH_ID);
     }
     if (node->options.relay_service && (code = tern_node_serve_relay(node)) != 0) {
+        return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
+    }
+    if ((code = tern_node_start_autonat(node)) != 0) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
     if (!node->options.no_ping && (code = tern_ping_serve(net)) != 0) {
@@ -406,6 +419,10 @@ static void stop_here(void *arg)
     tern_node *node = arg;
     node->running = false;
     tern_node_cancel_dials(node);
+    if (node->reach != NULL) {
+        tern_reach_stop(node->reach);
+    }
+    tern_node_stop_stranger(node);
     tern_swarm_stop(node->swarm);
 }
 
@@ -436,6 +453,9 @@ void tern_node_free(tern_node *node)
     tern_node_free_protocols(node);
     tern_identify_free(node->identify);
     tern_relay_free(node->relay);
+    tern_reach_free(node->reach);
+    tern_autonat_free(node->autonat);
+    tern_node_free_stranger(node);
     if (node->swarm != NULL) {
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);

@@ -4,6 +4,7 @@
 
 #include "mux/mplex.h"
 #include "mux/yamux.h"
+#include "nat/autonat_message.h"
 #include "nat/circuit.h"
 #include "nat/relay_message.h"
 #include "proto/identify.h"
@@ -46,6 +47,9 @@ static const tern_feature features[] = {
     {"protocol", "perf", TERN_PERF_ID, true, true},
     {"protocol", "relay hop", TERN_RELAY_HOP_ID, true, true},
     {"protocol", "relay stop", TERN_RELAY_STOP_ID, true, true},
+    {"protocol", "autonat", TERN_AUTONAT_1_ID, true, true},
+    {"protocol", "autonat 2 dial request", TERN_AUTONAT_REQUEST_ID, true, true},
+    {"protocol", "autonat 2 dial back", TERN_AUTONAT_DIAL_BACK_ID, true, true},
     {"key", "ed25519", "", true, true},
     {"key", "secp256k1", "", true, true},
     {"key", "ecdsa", "P-256", true, true},

@@ -306,6 +306,26 @@ static void on_stream(void *ctx, tern_conn *conn, tern_stream *s, const char *id
 
 /* ---- the service ---- */
 
+static int handle(tern_relay *r)
+{
+    static const char id[] = TERN_RELAY_HOP_ID;
+    tern_protocol protocol = {.id = id,
+                              .on_stream = on_stream,
+                              .ctx = r,
+                              .per_peer = TERN_RELAY_STREAMS_MAX,
+                              .over_limited = true /* to be refused by name */};
+    int code = r->net->ops->handle(r->net, &protocol);
+    r->served = code == 0;
+    return code;
+}
+
+static void forget_all(tern_relay *r)
+{
+    while (!tern_list_empty(&r->reservations)) {
+        forget_reservation(r, TERN_CONTAINER(r->reservations.next, reservation, link));
+    }
+}
+
 int tern_relay_new(tern_net *net, const tern_relay_limits *limits, tern_relay **ret)
 {
     tern_relay *r = tern_calloc(1, sizeof *r);
@@ -318,15 +338,8 @@ int tern_relay_new(tern_net *net, const tern_relay_limits *limits, tern_relay **
     tern_list_init(&r->reservations);
     tern_list_init(&r->hops);
     tern_map_init(&r->by_peer);
-    static const char id[] = TERN_RELAY_HOP_ID;
-    tern_protocol protocol = {.id = id,
-                              .on_stream = on_stream,
-                              .ctx = r,
-                              .per_peer = TERN_RELAY_STREAMS_MAX,
-                              .over_limited = true /* to be refused by name */};
-    int code = net->ops->handle(net, &protocol);
+    int code = handle(r);
     if (code != 0) {
-        tern_map_free(&r->by_peer);
         tern_free(r);
         return code;
     }
@@ -335,16 +348,27 @@ int tern_relay_new(tern_net *net, const tern_relay_limits *limits, tern_relay **
     return 0;
 }
 
+void tern_relay_serve(tern_relay *r, bool on)
+{
+    if (on == r->served) {
+        return;
+    }
+    if (on) {
+        handle(r);
+    } else {
+        r->net->ops->unhandle(r->net, TERN_RELAY_HOP_ID);
+        r->served = false;
+        forget_all(r);
+    }
+}
+
 void tern_relay_free(tern_relay *r)
 {
     if (r == NULL) {
         return;
     }
     tern_list_remove(&r->ear.link);
-    r->net->ops->unhandle(r->net, TERN_RELAY_HOP_ID);
-    while (!tern_list_empty(&r->reservations)) {
-        forget_reservation(r, TERN_CONTAINER(r->reservations.next, reservation, link));
-    }
+    tern_relay_serve(r, false);
     tern_map_free(&r->by_peer);
     tern_free(r);
 }

@@ -30,6 +30,9 @@ typedef struct tern_relay tern_relay;
 
 /* Serves the hop protocol from now on. TERN_E_NOMEM, TERN_E_STATE (served already). */
 int tern_relay_new(tern_net *net, const tern_relay_limits *limits, tern_relay **ret);
+/* Serves (again), or does not any more: places are forgotten then and nothing new is let through;
+ * circuits last as long as they may. */
+void tern_relay_serve(tern_relay *relay, bool on);
 /* Once the net has stopped: no stream is open any more. NULL is nothing. */
 void tern_relay_free(tern_relay *relay);
 

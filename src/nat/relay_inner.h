@@ -28,6 +28,7 @@ struct tern_relay {
     size_t reserved;
     tern_list hops; /* hop: requests, and the circuits they became */
     size_t circuits;
+    bool served;
 };
 
 /* A hop stream: one request, then perhaps a circuit. */

@@ -292,7 +292,7 @@ static tern_dialer *find_dialer(tern_swarm *swarm, const tern_dial_request *r)
 {
     for (tern_list *l = swarm->dials.next; l != &swarm->dials; l = l->next) {
         tern_dialer *d = TERN_CONTAINER(l, tern_dialer, link);
-        if (!r->fresh && !d->alone && d->direct == r->direct && r->peer.len > 0 &&
+        if (!r->fresh && !r->only && !d->alone && d->direct == r->direct && r->peer.len > 0 &&
             tern_peer_id_equal(&d->peer, &r->peer)) {
             return d;
         }
@@ -306,7 +306,8 @@ static tern_dialer *new_dialer(tern_swarm *swarm, const tern_dial_request *r)
     if (d != NULL) {
         d->swarm = swarm;
         d->peer = r->peer;
-        d->alone = r->fresh;
+        d->alone = r->fresh || r->only;
+        d->only = r->only;
         d->direct = r->direct;
         tern_known_peer *known =
             r->peer.len > 0 ? tern_peerstore_get(&swarm->store, &r->peer) : NULL;
@@ -342,7 +343,8 @@ int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
         finish_now(r, TERN_E_SELF, "this is our own peer id");
         return 0;
     }
-    tern_conn *known_conn = r->fresh || r->peer.len == 0 ? NULL : tern_swarm_find(swarm, &r->peer);
+    bool anew = r->fresh || r->only || r->peer.len == 0;
+    tern_conn *known_conn = anew ? NULL : tern_swarm_find(swarm, &r->peer);
     if (known_conn != NULL && !(r->direct && known_conn->facts.limited)) {
         give_conn(swarm, r, known_conn);
     }
@@ -365,7 +367,7 @@ int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
     }
     tern_known_peer *known = r->peer.len > 0 ? tern_peerstore_get(&swarm->store, &r->peer) : NULL;
     uint64_t now = tern_loop_now(swarm->net.loop);
-    for (size_t i = 0; known != NULL && i < known->addr_count; i++) {
+    for (size_t i = 0; !r->only && known != NULL && i < known->addr_count; i++) {
         if (known->addrs[i].until > now) {
             add_address(d, known->addrs[i].addr);
         }

@@ -81,8 +81,10 @@ static void win(tern_dialer *d, attempt *a)
         dialer_fail(d, i, &error);
         return;
     }
-    tern_peerstore_add_addr(&swarm->store, &peer, addr,
-                            tern_loop_now(swarm->net.loop) + KEEP_ADDRESS);
+    if (!d->only) {
+        tern_peerstore_add_addr(&swarm->store, &peer, addr,
+                                tern_loop_now(swarm->net.loop) + KEEP_ADDRESS);
+    }
     if (d->candidates[i].cautious) {
         tern_peerstore_set_cautious(&swarm->store, &peer);
     }
@@ -139,7 +141,7 @@ static void dialled(tern_op *op, const tern_error *error)
     }
 }
 
-static const tern_transport *transport_for(tern_swarm *swarm, const tern_multiaddr *addr)
+const tern_transport *tern_swarm_transport_for(const tern_swarm *swarm, const tern_multiaddr *addr)
 {
     for (size_t i = 0; swarm->transports[i] != NULL; i++) {
         if (swarm->transports[i]->dials(addr)) {
@@ -154,7 +156,7 @@ void dialer_start(tern_dialer *d, size_t i)
     tern_swarm *swarm = d->swarm;
     candidate *c = &d->candidates[i];
     tern_error error;
-    const tern_transport *transport = transport_for(swarm, c->addr);
+    const tern_transport *transport = tern_swarm_transport_for(swarm, c->addr);
     if (transport == NULL) {
         tern_fail(&error, TERN_E_UNSUPPORTED, "swarm", "no transport of this build dials %s",
                   tern_multiaddr_text(c->addr));

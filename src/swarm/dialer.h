@@ -33,6 +33,7 @@ struct tern_dialer {
     bool cautious; /* the peer is known to refuse optimism */
     bool alone;    /* a fresh connection was asked for: nobody joins */
     bool direct;   /* not through a relay */
+    bool only;     /* nothing but what was asked for */
     tern_list requests;
     candidate candidates[TERN_DIAL_ADDRS_MAX];
     size_t count, running;

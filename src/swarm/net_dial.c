@@ -18,10 +18,10 @@ static void dialled(tern_op *op, const tern_error *error)
     copy.done(copy.owner, why.code == 0 ? copy.request.conn : NULL, &why);
 }
 
-tern_net_dial *
-tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
-                    void (*done)(void *owner, tern_conn *conn, const tern_error *error),
-                    void *owner)
+static tern_net_dial *start(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs,
+                            size_t n, bool only,
+                            void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                            void *owner)
 {
     tern_net_dial *d = tern_calloc(1, sizeof *d);
     if (d == NULL) {
@@ -31,6 +31,7 @@ tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *con
     d->request.addrs = addrs;
     d->request.addr_count = n;
     d->request.direct = true;
+    d->request.only = only;
     d->done = done;
     d->owner = owner;
     tern_op_init(&d->request.op, net->loop, TERN_NEVER, dialled);
@@ -39,6 +40,21 @@ tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *con
         return NULL;
     }
     return d;
+}
+
+tern_net_dial *
+tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
+                    void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                    void *owner)
+{
+    return start(net, peer, addrs, n, false, done, owner);
+}
+
+tern_net_dial *tern_swarm_net_dial_only(
+    tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
+    void (*done)(void *owner, tern_conn *conn, const tern_error *error), void *owner)
+{
+    return start(net, peer, addrs, n, true, done, owner);
 }
 
 void tern_swarm_cancel_net_dial(tern_net_dial *d)

@@ -1,6 +1,7 @@
 /* What changes of the machine mean for its connections. One whose own address is gone is given
  * GONE_TIME for the address to come back (a lease that is renewed, a cable put in again), then it
  * is cut: its peer could not be heard anyway, and its streams' owners should know. */
+#include "nat/reach.h"
 #include "swarm/swarm.h"
 
 #define GONE_TIME (30 * TERN_SEC)
@@ -63,6 +64,9 @@ static void on_change(tern_watch *watch, tern_change change)
     }
     tern_swarm_forget_addresses(swarm);
     tern_black_hole_answered(&swarm->black_hole); /* another network may let UDP through */
+    if (swarm->net.reach != NULL) {
+        tern_reach_moved(swarm->net.reach);
+    }
     check_conns(swarm);
     swarm->events->on_addresses(swarm->owner);
 }

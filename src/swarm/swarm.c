@@ -15,6 +15,8 @@ enum { CLOSE_LIMIT = 0x1001, CLOSE_GATED = 0x1007 };
 static tern_conn *next_conn(tern_net *net, const tern_peer_id *peer, size_t *it);
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity);
 static bool admits(tern_net *net, const tern_endpoint *remote);
+static bool dials(tern_net *net, const tern_multiaddr *addr);
+static void reached(tern_net *net, const tern_multiaddr *addr, tern_reachability verdict);
 static void readdress(tern_net *net);
 static void reserved(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
                      uint64_t expires, const tern_error *why);
@@ -28,6 +30,7 @@ static const tern_net_ops net_ops = {
     .unhandle = tern_swarm_unhandle,
     .open = tern_swarm_open,
     .addresses = tern_swarm_addresses,
+    .listening = tern_swarm_listening,
     .protocols = tern_swarm_protocols,
     .next_conn = next_conn,
     .speaks = tern_swarm_speaks,
@@ -36,9 +39,12 @@ static const tern_net_ops net_ops = {
     .remember = tern_swarm_remember,
     .recall = tern_swarm_recall,
     .dial = tern_swarm_net_dial,
+    .dial_only = tern_swarm_net_dial_only,
     .cancel_dial = tern_swarm_cancel_net_dial,
+    .dials = dials,
     .readdress = readdress,
     .reserved = reserved,
+    .reached = reached,
     .protect = protect,
     .relieve = tern_connmgr_over,
 };
@@ -439,6 +445,20 @@ size_t tern_swarm_close_gated(tern_swarm *swarm)
     return n;
 }
 
+static bool dials(tern_net *net, const tern_multiaddr *addr)
+{
+    const tern_transport *t = tern_swarm_transport_for(tern_swarm_of(net), addr);
+    return t != NULL && !(t->native && net->psk != NULL);
+}
+
+static void reached(tern_net *net, const tern_multiaddr *addr, tern_reachability verdict)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    if (!swarm->stopping && swarm->events->on_reachability != NULL) {
+        swarm->events->on_reachability(swarm->owner, addr, verdict);
+    }
+}
+
 static void readdress(tern_net *net)
 {
     tern_swarm *swarm = tern_swarm_of(net);
@@ -491,6 +511,14 @@ static void identified(tern_net *net, tern_conn *conn, const tern_identity *iden
     }
     if (identity->signed_record && !stale) {
         tern_peerstore_drop_older(&swarm->store, id);
+    }
+    tern_list *next;
+    for (tern_list *l = net->ears.next; l != &net->ears; l = next) {
+        tern_net_ear *ear = TERN_CONTAINER(l, tern_net_ear, link);
+        next = l->next;
+        if (ear->on_identified != NULL) {
+            ear->on_identified(ear, conn, identity);
+        }
     }
     swarm->events->on_identified(swarm->owner, conn, identity);
 }

@@ -45,6 +45,8 @@ typedef struct tern_swarm_events {
     /* See net->ops->reserved. */
     void (*on_reservation)(void *owner, const tern_multiaddr *addr, const tern_peer_id *relay,
                            uint64_t expires, const tern_error *why);
+    /* See net->ops->reached. */
+    void (*on_reachability)(void *owner, const tern_multiaddr *addr, tern_reachability verdict);
     void (*on_awake)(void *owner);   /* we stood still: connections may be dead unnoticed */
     void (*on_stopped)(void *owner); /* after tern_swarm_stop: nothing is open any more */
 } tern_swarm_events;
@@ -98,9 +100,11 @@ struct tern_swarm {
     tern_connmgr connmgr;
     tern_gater gater;
     tern_black_hole black_hole;
+    tern_multiaddr **listening; /* the answer of tern_swarm_listening, cached */
+    size_t listening_count;
     tern_multiaddr **addrs; /* the answer of tern_swarm_addresses, cached */
     size_t addr_count;
-    uint64_t addrs_until;       /* the cache's age */
+    uint64_t addrs_until;       /* the caches' age */
     tern_multiaddr **announced; /* given by the owner: they replace what is listened on */
     size_t announced_count;
     tern_watch watch;
@@ -161,6 +165,7 @@ typedef struct tern_dial_request {
     size_t addr_count;
     bool fresh;  /* a new connection even if there is one */
     bool direct; /* one that a relay limits does not count, and none is dialled through a relay */
+    bool only;   /* fresh, and nothing but addrs: the store is not asked, and learns nothing */
     /* out */
     tern_conn *conn;             /* lent: the swarm's */
     tern_dial_attempt *attempts; /* what was tried */
@@ -185,7 +190,12 @@ tern_net_dial *
 tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
                     void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                     void *owner);
+tern_net_dial *tern_swarm_net_dial_only(
+    tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
+    void (*done)(void *owner, tern_conn *conn, const tern_error *error), void *owner);
 void tern_swarm_cancel_net_dial(tern_net_dial *dial);
+/* dial_attempt.c: the transport that dials such addresses; NULL if none does. */
+const tern_transport *tern_swarm_transport_for(const tern_swarm *swarm, const tern_multiaddr *addr);
 
 /* ---- streams.c ---- */
 int tern_swarm_handle(tern_net *net, const tern_protocol *protocol);
@@ -220,7 +230,11 @@ void tern_swarm_keep_protocols(tern_swarm *swarm, const tern_peer_id *peer,
 bool tern_swarm_speaks(tern_net *net, const tern_peer_id *peer, const char *id);
 
 /* ---- addrs.c ---- */
-/* Our listening addresses, unspecified ones expanded to the machine's own; cached for a second. */
+/* Our listening addresses, unspecified ones expanded to the machine's own, or what the owner
+ * announces; cached for a second. */
+size_t tern_swarm_listening(tern_net *net, tern_multiaddr *const **ret);
+/* What others are told: these, without those that nobody reaches while there are better ones, and
+ * those that were found to lead to us. */
 size_t tern_swarm_addresses(tern_net *net, tern_multiaddr *const **ret);
 void tern_swarm_forget_addresses(tern_swarm *swarm);
 /* Announces addr instead of the listening ones; a reference is taken. TERN_E_NOMEM, TERN_E_LIMIT.

@@ -69,11 +69,24 @@ static void on_addresses(void *owner, tern_node *node)
     n->moved++;
 }
 
+static void on_reachability(void *owner, tern_node *node, const tern_multiaddr *addr,
+                            tern_reachability verdict)
+{
+    static const char *const names[] = {"unknown", "public", "private"};
+    sim_node *n = owner;
+    char text[200];
+    assert_ptr_equal(node, n->node);
+    n->judged++;
+    snprintf(text, sizeof text, "%s %s", tern_multiaddr_text(addr), names[verdict]);
+    add_text(n->verdicts, sizeof n->verdicts, text);
+}
+
 static const tern_node_events events = {.on_connected = on_connected,
                                         .on_disconnected = on_disconnected,
                                         .on_identified = on_identified,
                                         .on_stopped = on_stopped,
-                                        .on_addresses = on_addresses};
+                                        .on_addresses = on_addresses,
+                                        .on_reachability = on_reachability};
 
 /* ---- the world ---- */
 

@@ -35,6 +35,8 @@ typedef struct sim_node {
     char addrs[1024];     /* what the peer listens on, "," behind each */
     char protocols[1024]; /* the same of protocols */
     bool signed_record;
+    unsigned judged;     /* on_reachability */
+    char verdicts[1024]; /* of these: "ADDRESS public,", in order */
 } sim_node;
 
 struct sim_nodes {

@@ -1,0 +1,51 @@
+/* Whether others can reach the node, and what follows: see tern/node.h; nat/reach and nat/autonat
+ * do the work. */
+#include "host/host.h"
+
+/* A relay that nobody can dial is none: the service runs while an address is public. What is not
+ * known any more changes nothing. */
+static void judge_relay(tern_node *node)
+{
+    tern_reachability all = tern_node_reachability(node);
+    if (!node->options.relay_service_auto || node->options.relay_service) {
+        return;
+    }
+    if (all == TERN_REACHABILITY_PUBLIC && node->relay == NULL) {
+        tern_node_net(node)->counters.allocation_failures += tern_node_serve_relay(node) != 0;
+    } else if (node->relay != NULL) {
+        tern_relay_serve(node->relay, all != TERN_REACHABILITY_PRIVATE);
+    }
+}
+
+void tern_node_on_reachability(void *owner, const tern_multiaddr *addr, tern_reachability verdict)
+{
+    tern_node *node = owner;
+    const tern_node_events *events = node->options.events;
+    judge_relay(node);
+    if (events != NULL && events->on_reachability != NULL) {
+        events->on_reachability(node->options.owner, node, addr, verdict);
+    }
+}
+
+int tern_node_start_autonat(tern_node *node)
+{
+    tern_net *net = tern_node_net(node);
+    const tern_options *o = &node->options;
+    int code = 0;
+    net->stranger = tern_node_stranger;
+    if (o->autonat || o->reachability != TERN_REACHABILITY_UNKNOWN) {
+        code = tern_reach_new(net, o->reachability, &node->reach);
+    }
+    if (code == 0 && o->autonat_service) {
+        code = tern_autonat_new(net, &node->autonat);
+    }
+    if (code == 0) {
+        judge_relay(node);
+    }
+    return code;
+}
+
+tern_reachability tern_node_reachability(const tern_node *node)
+{
+    return node->reach != NULL ? tern_reach_node(node->reach) : TERN_REACHABILITY_UNKNOWN;
+}

@@ -1,0 +1,41 @@
+/* Whether, and at which addresses, others can reach us: the one place that knows. It hears how
+ * peers see us (observed_core.h), asks AutoNAT servers about each address (autonat_ask.h) and keeps
+ * their verdicts (reach_core.h). What is announced, whether we relay for others and what a user is
+ * told follow from it.
+ *
+ *     our addresses, and those observed --> targets --> one question at a time each --> verdicts
+ *
+ * Asked are connected peers that speak AutoNAT, 2 before 1, at random, in other networks than those
+ * that answered. Only public IPs are of interest. */
+#ifndef TERN_NAT_REACH_H
+#define TERN_NAT_REACH_H
+
+#include <tern/reachability.h>
+
+#include "core/net.h"
+
+typedef struct tern_reach tern_reach;
+
+/* Begins; net->reach is set. forced other than UNKNOWN: that is the verdict on everything, and
+ * nobody is asked. TERN_E_NOMEM, TERN_E_STATE. */
+int tern_reach_new(tern_net *net, tern_reachability forced, tern_reach **ret);
+/* The net stops: nobody is asked any more. */
+void tern_reach_stop(tern_reach *reach);
+/* Once the net has stopped. NULL is nothing. */
+void tern_reach_free(tern_reach *reach);
+
+/* The machine's addresses are others: when one is gone, all verdicts and votes are void. */
+void tern_reach_moved(tern_reach *reach);
+
+/* Of the node: public when one of its addresses is, private when some are and none is public. */
+tern_reachability tern_reach_node(const tern_reach *reach);
+/* Of one address; UNKNOWN for what is no target. */
+tern_reachability tern_reach_of(const tern_reach *reach, const tern_multiaddr *addr);
+/* The addresses that are not the machine's own and that others can reach: references for the
+ * caller, at most cap. */
+size_t tern_reach_found(tern_reach *reach, tern_multiaddr **out, size_t cap);
+
+/* The questions under way (tern_autonat_ask), for whoever hears dial-backs. */
+tern_list *tern_reach_asks(tern_reach *reach);
+
+#endif
