@@ -18,6 +18,7 @@ import { testRoads } from './roads_test.mjs'
 import { secureRoad } from './secure_test.mjs'
 import { finish, skip, test } from './tap.mjs'
 import { freePort, startTern } from './tern.mjs'
+import { testTrips } from './trips_test.mjs'
 
 const PINGS = 5
 const SCREENSHOT_PINGS = 40
@@ -51,6 +52,7 @@ async function testBrowser (name, path) {
   await testWebTransport(name, path)
   await testDirect(name, path)
   await testLab(name, { path, program, scratch })
+  await testTrips(name, { path, program, scratch })
   if (missing() != null) {
     skip(`${name}: the page over https`, `no ${missing()}`)
     return

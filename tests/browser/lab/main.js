@@ -11,21 +11,14 @@ const STREAMS = 256 // js-libp2p's own limit for a protocol is 64
 
 let node
 let connection
+let identified
 
 globalThis.lab = {
-  // scheme: of WebRTC Direct's credentials, 1 or 2. Gives { self, took, dialled, agent, protocols }, the two
-  // in ms until the first ping was answered and until the connection was there.
-  async connect (addr, scheme = 1) {
-    if (scheme === 2) useSecondScheme()
-    node = await makeNode('0')
-    const identified = new Promise((resolve) => node.addEventListener('peer:identify', resolve, { once: true }))
-    const started = performance.now()
-    const dialled = await dial(node, [addr])
-    connection = dialled.connection
-    await pings(1)
-    const took = performance.now() - started
+  reach,
+  async connect (addr, scheme) {
+    const { took, dialled } = await reach(addr, scheme)
     const { detail } = await identified
-    return { self: node.peerId.toString(), took, dialled: dialled.took, agent: detail.agentVersion, protocols: detail.protocols }
+    return { self: node.peerId.toString(), took, dialled, agent: detail.agentVersion, protocols: detail.protocols }
   },
   pings,
   perf,
@@ -56,6 +49,19 @@ globalThis.lab = {
 }
 document.documentElement.dataset.state = 'ready'
 
+// Dials, and pings once. scheme: of WebRTC Direct's credentials, 1 or 2. Gives { took, dialled, at }: ms until the ping was
+// answered and until the connection was there, and the time of that answer in ms since the epoch.
+async function reach (addr, scheme = 1) {
+  if (scheme === 2) useSecondScheme()
+  node = await makeNode('0')
+  identified = new Promise((resolve) => node.addEventListener('peer:identify', resolve, { once: true }))
+  const started = performance.now()
+  const dialled = await dial(node, [addr])
+  connection = dialled.connection
+  const { last } = await pings(1)
+  return { took: last - started, dialled: dialled.took, at: performance.timeOrigin + last }
+}
+
 // Uploads and downloads so many bytes over a stream of its own: { sent, received, seconds }.
 async function perf (up, down) {
   const stream = await connection.newStream(PERF, { maxOutboundStreams: STREAMS })
@@ -81,11 +87,12 @@ async function send (stream, bytes) {
   if (!stream.send(bytes)) await stream.onDrain()
 }
 
-// So many pings over one stream, one after the other: { answered, p50 } in ms.
+// So many pings over one stream, one after the other: { answered, p50, last } in ms, the last by the page's clock.
 async function pings (count) {
   const stream = await connection.newStream(PING)
   const times = []
   let missing = 0
+  let last
   let next
   stream.addEventListener('message', ({ data }) => {
     missing -= data.byteLength
@@ -98,9 +105,10 @@ async function pings (count) {
     const started = performance.now()
     stream.send(crypto.getRandomValues(new Uint8Array(32)))
     await next.promise
-    times.push(performance.now() - started)
+    last = performance.now()
+    times.push(last - started)
   }
   next.promise.catch(() => {})
   await stream.close()
-  return { answered: times.length, p50: times.sort((a, b) => a - b)[times.length >> 1] }
+  return { answered: times.length, last, p50: times.sort((a, b) => a - b)[times.length >> 1] }
 }
