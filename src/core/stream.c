@@ -30,10 +30,20 @@ static void wake(tern_stream *s)
     }
 }
 
+static void free_kept(tern_stream *s)
+{
+    if (s->held != NULL && tern_buf_len(s->held) == 0) {
+        *s->held = s->kept;
+        tern_buf_init(&s->kept, 0);
+    } else {
+        tern_buf_free(&s->kept);
+    }
+}
+
 static void drop_kept(tern_stream *s)
 {
     size_t n = tern_buf_len(&s->kept);
-    tern_buf_free(&s->kept);
+    free_kept(s);
     if (n > 0 && !s->finished) {
         s->ops->consumed(s, n);
     }
@@ -46,10 +56,15 @@ static size_t offer(tern_stream *s, uint8_t *data, size_t n)
     void *owner = s->owner;
     size_t used = n;
     if (events->on_data != NULL) {
+        tern_buf held;
+        tern_buf_init(&held, 0);
+        s->held = &held;
         s->in_event = 1;
         s->resumed = 0;
         used = events->on_data(owner, s, data, n);
         s->in_event = 0;
+        s->held = NULL;
+        tern_buf_free(&held);
     }
     if (used < n && s->events == events && s->owner == owner) {
         if (s->resumed) { /* the handler asked for the rest itself: offer it again in a moment */
@@ -113,9 +128,10 @@ void tern_stream_signal_room(tern_stream *s)
     }
 }
 
+/* There is nothing left to be heard. */
 static bool failed(const tern_stream *s)
 {
-    return s->finished && (s->why == NULL || s->why->code != 0);
+    return s->finished && (s->why == NULL || (s->why->code != 0 && !s->after));
 }
 
 void tern_stream_finish(tern_stream *s, const tern_error *why)
@@ -128,10 +144,20 @@ void tern_stream_finish(tern_stream *s, const tern_error *why)
     tern_free(s->why);
     s->why = tern_memdup(why, sizeof *why);
     s->finished = 1;
+    s->after = 0;
     if (why->code != 0) {
-        tern_buf_free(&s->kept);
+        free_kept(s);
     }
     wake(s);
+}
+
+void tern_stream_finish_after(tern_stream *s, const tern_error *why)
+{
+    if (!s->finished) {
+        s->why = tern_memdup(why, sizeof *why);
+        s->finished = s->after = s->peer_ended = 1;
+        wake(s);
+    }
 }
 
 static void tell_closed(tern_stream *s)

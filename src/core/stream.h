@@ -47,6 +47,7 @@ struct tern_stream {
     tern_loop *loop;
     tern_deferred deferred;
     tern_buf kept;   /* arrived, not taken */
+    tern_buf *held;  /* of what was kept, and is not, while on_data still looks at it */
     tern_error *why; /* the terminal event, once known */
     void *data;      /* the embedder's */
     uint64_t id;
@@ -60,9 +61,10 @@ struct tern_stream {
     unsigned short_write : 1; /* a write came short: on_room is owed */
     unsigned has_room : 1;    /* the implementer says there is room again */
     unsigned finished : 1;    /* the terminal event is known */
+    unsigned after : 1;       /* ... and waits for the kept bytes and the end, though a failure */
     unsigned closed : 1;      /* ... and was told */
     unsigned dropped : 1;     /* no owner any more */
-    unsigned in_event : 1;    /* an owner's handler is running */
+    unsigned in_event : 1;    /* an owner's on_data is running */
     unsigned limited : 1;     /* it runs through a relay that limits it: a conn made of it does */
 };
 
@@ -83,6 +85,9 @@ void tern_stream_signal_room(tern_stream *s);
  * and the end. Any other code: at once, kept bytes are dropped; it also overrides a code 0 that was
  * not told yet. Later calls change nothing. */
 void tern_stream_finish(tern_stream *s, const tern_error *why);
+/* The same for a failure (code not 0) that is only of our half: the peer has ended its own in good
+ * order, which is not lost. It follows the kept bytes and the end. */
+void tern_stream_finish_after(tern_stream *s, const tern_error *why);
 
 /* Reserve and commit on any stream: false when the implementation has none. */
 static inline bool tern_stream_can_reserve(const tern_stream *s)

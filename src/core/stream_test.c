@@ -144,6 +144,7 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
     if (what != NULL) {
         act(w, s, what);
     }
+    memset(data, 0xdd, k); /* valid until it returns, whatever was done meanwhile */
     return k;
 }
 
@@ -351,6 +352,44 @@ static void test_a_failure_overrides_an_untold_end(void **state)
     run(&w);
     expect(&w, "d0/3 c-15 FREE ");
     teardown(&w);
+}
+
+/* The peer has said all, and wants no more of ours. */
+static void test_a_failure_of_our_half_alone(void **state)
+{
+    struct world w;
+    const tern_error why = {.code = TERN_E_RESET, .layer = "fake", .wire = 5};
+    (void)state;
+    for (int later = 0; later < 3; later++) {
+        setup(&w);
+        w.take = 0;
+        take(&w);
+        run(&w);
+        deliver(&w, "abc");
+        tern_stream_deliver_end(&w.f->s);
+        tern_stream_finish_after(&w.f->s, &why);
+        finish(&w, 0); /* too late */
+        run(&w);
+        expect(&w, "d0/3 ");
+        assert_int_equal(tern_stream_write(&w.f->s, "x", 1), 1); /* goes nowhere */
+        if (later == 0) {
+            w.take = SIZE_MAX;
+            tern_stream_resume(&w.f->s);
+            run(&w);
+            expect(&w, "d3/3 e c-14 FREE ");
+            assert_int_equal(w.why.wire, 5);
+        } else if (later == 1) { /* the connection dies meanwhile */
+            finish(&w, TERN_E_CONN_CLOSED);
+            run(&w);
+            expect(&w, "c-15 FREE ");
+        } else { /* and nobody asks the layer below, which knows it no more */
+            tern_stream_reset(&w.f->s, 1);
+            run(&w);
+            expect(&w, "c-14 FREE ");
+            assert_int_equal(w.why.wire, 1);
+        }
+        teardown(&w);
+    }
 }
 
 /* ---- refusing ---- */
@@ -585,15 +624,22 @@ static void test_death_inside(void **state)
 {
     struct world w;
     (void)state;
-    setup(&w);
-    w.take = 1;
-    w.in_data = "die";
-    take(&w);
-    run(&w);
-    assert_true(deliver(&w, "abc"));
-    run(&w);
-    expect(&w, "d1/3 c-15 FREE ");
-    teardown(&w);
+    for (int kept = 0; kept < 2; kept++) {
+        setup(&w);
+        w.take = 1;
+        w.in_data = "die";
+        if (kept != 0) {
+            deliver(&w, "abc");
+        }
+        take(&w);
+        run(&w);
+        if (kept == 0) {
+            assert_true(deliver(&w, "abc"));
+        }
+        run(&w);
+        expect(&w, "d1/3 c-15 FREE ");
+        teardown(&w);
+    }
 }
 
 /* ---- ending ---- */
@@ -719,6 +765,7 @@ int main(void)
         cmocka_unit_test(test_end_waits_for_the_bytes),
         cmocka_unit_test(test_a_failure_drops_the_bytes),
         cmocka_unit_test(test_a_failure_overrides_an_untold_end),
+        cmocka_unit_test(test_a_failure_of_our_half_alone),
         cmocka_unit_test(test_refuse_and_resume),
         cmocka_unit_test(test_resume_inside_the_handler),
         cmocka_unit_test(test_no_handler_drops_bytes),
