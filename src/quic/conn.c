@@ -60,11 +60,12 @@ int quic_conn_judge(quic_conn *c)
     return e;
 }
 
-/* GnuTLS asks once the peer has shown its certificate. */
+/* GnuTLS asks once the peer has shown its certificate; it would take our codes for its own, of
+ * which one is "again". */
 static int verify(gnutls_session_t session)
 {
     ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
-    return quic_conn_judge(ref->user_data);
+    return quic_conn_judge(ref->user_data) == 0 ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
 /* Which lengths of packets are tried on the path: downwards until one arrives, and where it is the
@@ -112,8 +113,7 @@ static void on_linger(tern_timer *timer)
         return;
     }
     quic_conn_say_goodbye(c, true, c->app != NULL ? c->app->no_error : c->close_code, 0);
-    tern_fail_wire(&why, c->close_code == 0 ? 0 : TERN_E_CONN_CLOSED, c->close_code, "quic", "%s",
-                   c->close_text != NULL ? c->close_text : "closed on this side");
+    tern_fail(&why, 0, "quic", "%s", c->close_text != NULL ? c->close_text : "closed on this side");
     quic_conn_fail(c, &why);
 }
 

@@ -38,7 +38,7 @@ typedef struct quic_chunk {
 typedef struct quic_stream {
     tern_stream base;
     quic_conn *conn;
-    tern_list link;           /* in conn->streams */
+    tern_list link;           /* in conn->streams, until the base is done with it, too */
     tern_list ready;          /* in conn->ready: has something to send; or in conn->unopened */
     tern_list act;            /* in conn->acts: a reset or stop is to be told */
     int64_t id;               /* -1: not opened yet */
@@ -47,6 +47,7 @@ typedef struct quic_stream {
     uint64_t acked, written;  /* offsets: of `first`, behind `last` */
     uint64_t sent;            /* handed to ngtcp2 */
     uint64_t unsent_at;       /* of `unsent` */
+    uint64_t unread;          /* delivered, not consumed */
     uint64_t code;            /* of the reset or stop to be told, as on the wire */
     unsigned want_reset : 1, want_stop : 1;
     unsigned fin_sent : 1;
@@ -95,15 +96,16 @@ struct quic_conn {
     void *session;
     uint32_t unopened_count;
     uint32_t cids;    /* connection ids of it that the endpoint has */
-    uint64_t unread;  /* delivered, not consumed */
+    uint64_t unread;  /* of all streams */
     size_t unacked;   /* bytes of streams that the peer has not acknowledged */
     uint64_t unpaced; /* bytes written so far */
     uint64_t close_code;
     const char *close_text;
-    unsigned given : 1;    /* the owner has it */
-    unsigned complete : 1; /* the handshake is done */
-    unsigned closing : 1;  /* close was called: ends when nothing is unacked, or at once */
-    unsigned over : 1;     /* finished or to be freed */
+    unsigned params_came : 1; /* the peer's, in TLS */
+    unsigned given : 1;       /* the owner has it */
+    unsigned complete : 1;    /* the handshake is done */
+    unsigned closing : 1;     /* close was called: ends when nothing is unacked, or at once */
+    unsigned over : 1;        /* finished or to be freed */
 };
 
 /* ---- conn.c ---- */

@@ -1,6 +1,7 @@
 /* What arrives on a QUIC connection: datagrams go into ngtcp2, which tells us what they mean. See
  * conn.h for what may be done meanwhile. */
 #include "base/error.h"
+#include "base/mem.h"
 #include "quic/reset_at.h"
 #include "quic/resume.h"
 
@@ -51,6 +52,7 @@ static int on_stream_data(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t o
     }
     if (n > 0) {
         c->unread += n;
+        s->unread += n;
         /* ngtcp2 is done with the bytes when we return: the owner may overwrite them */
         tern_stream_deliver(&s->base, (uint8_t *)(uintptr_t)data, n);
     }
@@ -106,8 +108,15 @@ static int on_stream_close(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t 
     if (s != NULL) {
         bool bad = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0 &&
                    (!s->base.ended || !s->base.peer_ended);
-        finish_stream(s, bad ? TERN_E_RESET : 0, bad ? code_in(s, code) : 0,
-                      bad ? "reset by the peer" : "both sides ended");
+        if (bad && s->base.peer_ended &&
+            !s->gone) { /* it has said all, and wants no more of ours */
+            tern_error why;
+            tern_fail_wire(&why, TERN_E_RESET, code_in(s, code), "quic", "stopped by the peer");
+            tern_stream_finish_after(&s->base, &why);
+        } else {
+            finish_stream(s, bad ? TERN_E_RESET : 0, bad ? code_in(s, code) : 0,
+                          bad ? "reset by the peer" : "both sides ended");
+        }
         quic_stream_over(s);
     }
     return 0;
@@ -235,6 +244,20 @@ static int on_token(ngtcp2_conn *q, const uint8_t *token, size_t n, void *user_d
     return 0;
 }
 
+/* The peer has lost the connection, as one that was restarted. */
+static int on_stateless_reset(ngtcp2_conn *q, const ngtcp2_pkt_stateless_reset *sr, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    tern_error why;
+    (void)q;
+    (void)sr;
+    tern_fail(&why, TERN_E_RESET, "quic", "the peer knows the connection no more");
+    if (c->failure == NULL) {
+        c->failure = tern_memdup(&why, sizeof why);
+    }
+    return 0;
+}
+
 static void on_rand(uint8_t *dest, size_t n, const ngtcp2_rand_ctx *ctx)
 {
     tern_loop_random(ctx->native_handle, dest, n);
@@ -306,6 +329,7 @@ void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
         .acked_stream_data_offset = on_acked,
         .stream_open = on_stream_open,
         .stream_close = on_stream_close,
+        .recv_stateless_reset = on_stateless_reset,
         .recv_new_token = server ? NULL : on_token,
         .recv_retry = server ? NULL : ngtcp2_crypto_recv_retry_cb,
         .extend_max_local_streams_bidi = on_stream_places,
@@ -372,6 +396,31 @@ static void drained(quic_conn *c)
     quic_conn_fail(c, &why);
 }
 
+/* What the alert that we send says about the peer's handshake. */
+static void judge_alert(quic_conn *c, tern_error *ret_why)
+{
+    tern_counters *count = &c->net->counters;
+    uint8_t alert = ngtcp2_conn_get_tls_alert(c->q);
+    switch (alert) {
+    case GNUTLS_A_NO_APPLICATION_PROTOCOL:
+    case GNUTLS_A_PROTOCOL_VERSION:
+    case GNUTLS_A_HANDSHAKE_FAILURE:
+        count->tls_nothing_common++;
+        tern_fail_wire(ret_why, TERN_E_NEGOTIATION, alert, "quic",
+                       "no TLS version, cipher or protocol in common (alert %u)", alert);
+        break;
+    case GNUTLS_A_DECRYPT_ERROR:
+        count->tls_bad_signature++;
+        tern_fail_wire(ret_why, TERN_E_CRYPTO, alert, "quic",
+                       "the peer has not the key of its certificate (alert %u)", alert);
+        break;
+    default:
+        count->tls_malformed++;
+        tern_fail_wire(ret_why, TERN_E_CRYPTO, alert, "quic", "the TLS handshake fails (alert %u)",
+                       alert);
+    }
+}
+
 /* What ngtcp2 or GnuTLS found wrong. */
 static void broken(quic_conn *c, int r)
 {
@@ -379,9 +428,10 @@ static void broken(quic_conn *c, int r)
     if (c->failure != NULL) {
         why = *c->failure;
     } else if (r == NGTCP2_ERR_CRYPTO) {
-        c->net->counters.tls_malformed++;
-        tern_fail_wire(&why, TERN_E_CRYPTO, ngtcp2_conn_get_tls_alert(c->q), "quic",
-                       "the TLS handshake fails (alert %u)", ngtcp2_conn_get_tls_alert(c->q));
+        judge_alert(c, &why);
+    } else if (r == NGTCP2_ERR_RECV_VERSION_NEGOTIATION) {
+        c->net->counters.quic_versions++;
+        tern_fail(&why, TERN_E_UNSUPPORTED, "quic", "the server speaks no version of QUIC of ours");
     } else {
         c->net->counters.quic_violations++;
         tern_fail(&why, r == NGTCP2_ERR_NOMEM ? TERN_E_NOMEM : TERN_E_PROTOCOL, "quic",

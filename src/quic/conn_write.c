@@ -322,8 +322,10 @@ void quic_conn_say_goodbye(quic_conn *c, bool app, uint64_t code, int liberr)
     ngtcp2_ccerr_default(&why);
     if (app) {
         ngtcp2_ccerr_set_application_error(&why, code, NULL, 0);
-    } else if (liberr == NGTCP2_ERR_CRYPTO) {
-        ngtcp2_ccerr_set_tls_alert(&why, ngtcp2_conn_get_tls_alert(c->q), NULL, 0);
+    } else if (liberr == NGTCP2_ERR_CRYPTO) { /* GnuTLS does not know why the peer was refused */
+        ngtcp2_ccerr_set_tls_alert(
+            &why, c->failure != NULL ? GNUTLS_A_BAD_CERTIFICATE : ngtcp2_conn_get_tls_alert(c->q),
+            NULL, 0);
     } else {
         ngtcp2_ccerr_set_liberr(&why, liberr, NULL, 0);
     }

@@ -205,6 +205,28 @@ static void reset_stateless(quic_endpoint *e, const tern_datagram *d, const ngtc
                ngtcp2_pkt_write_stateless_reset(out, sizeof out, token, random, n));
 }
 
+/* A stateless reset of a peer's has no connection id of ours: whoever talks with that address looks
+ * whether it is his (RFC 9000, section 10.3.1). Only so many a second, since all are looked at. */
+static void reset_by_peer(quic_endpoint *e, tern_datagram *d)
+{
+    uint64_t second = tern_loop_now(e->net->loop) / TERN_SEC;
+    tern_list *next;
+    if (second != e->looks_at) {
+        e->looks_at = second;
+        e->looks = 0;
+    }
+    if (e->looks++ >= QUIC_LOOKS_MAX) {
+        return;
+    }
+    for (tern_list *l = e->conns.next; l != &e->conns; l = next) {
+        quic_conn *c = TERN_CONTAINER(l, quic_conn, link);
+        next = l->next;
+        if (c->complete && tern_endpoint_eq(&c->remote, &d->from)) {
+            quic_conn_read(c, d);
+        }
+    }
+}
+
 static void send_retry(quic_endpoint *e, const tern_datagram *d, const ngtcp2_pkt_hd *hd)
 {
     uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN], out[NGTCP2_MAX_UDP_PAYLOAD_SIZE];
@@ -305,6 +327,7 @@ static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
     } else if (vc.version != 0) {
         accept_initial(e, d);
     } else {
+        reset_by_peer(e, d);
         reset_stateless(e, d, &vc);
     }
 }

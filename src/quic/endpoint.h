@@ -30,6 +30,7 @@ enum {
     QUIC_PACKET_LOCAL = 16336, /* ... and a quarter of what loopback takes */
     QUIC_BATCH = 65487,        /* bytes of packets sent at once: what a call takes with IPv6 */
     QUIC_RESETS_MAX = 16,      /* stateless resets a second */
+    QUIC_LOOKS_MAX = 64,       /* datagrams a second that may be such of a peer's */
     QUIC_EARLY_CONNS = 16,     /* incoming conns with 0-RTT data whose handshake is not done */
 };
 
@@ -66,6 +67,8 @@ struct quic_endpoint {
     tern_list waiting;               /* of these: those that the full socket stopped */
     uint64_t resets_at;              /* the second in which ... */
     unsigned resets;                 /* ... so many stateless resets were sent */
+    uint64_t looks_at;               /* ... so many that may be a peer's were looked at */
+    unsigned looks;
 };
 
 /* The net's, made when first needed: TERN_E_NOMEM, TERN_E_CRYPTO. */

@@ -4,6 +4,8 @@
  *     write -> chunks: | acknowledged | sent | to be sent |      kept until acknowledged
  *
  * A stream is freed when both the base and ngtcp2 are done with it. */
+#include <assert.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 #include "quic/conn.h"
@@ -27,6 +29,7 @@ static void forget_unacked(quic_stream *s)
 static void free_if_done(quic_stream *s)
 {
     if (s->gone && s->over) {
+        tern_list_remove(&s->link);
         free_chunks(s);
         tern_free(s);
     }
@@ -39,7 +42,6 @@ void quic_stream_over(quic_stream *s)
     free_chunks(s);
     tern_list_remove(&s->ready);
     tern_list_remove(&s->act);
-    tern_list_remove(&s->link);
     free_if_done(s);
 }
 
@@ -230,7 +232,9 @@ static void stream_consumed(tern_stream *base, size_t n)
     if (c->q == NULL) {
         return;
     }
-    c->unread -= n < c->unread ? n : c->unread;
+    assert(n <= s->unread);
+    c->unread -= n;
+    s->unread -= n;
     if (!s->over && s->id >= 0) {
         ngtcp2_conn_extend_max_stream_offset(c->q, s->id, n);
     }
@@ -267,6 +271,9 @@ static void stream_destroy(tern_stream *base)
     quic_conn *c = s->conn;
     s->gone = 1;
     tern_quic_app_give(base);
+    if (s->unread > 0) { /* nobody will read it: the window of the connection is the others' */
+        stream_consumed(base, (size_t)s->unread);
+    }
     if (s->id < 0 || c->q == NULL) { /* ngtcp2 has never heard of it, or is gone */
         c->unopened_count -= s->id < 0 && !tern_list_empty(&s->ready);
         quic_stream_over(s);

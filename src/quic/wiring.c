@@ -24,6 +24,11 @@ static int on_secret(gnutls_session_t session, gnutls_record_encryption_level_t 
     if (server && !quic_resume_decided(c)) {
         return -1;
     }
+    /* RFC 9001, section 8.2. Without them ngtcp2 must not be asked for packets. */
+    if (!c->params_came && (server || level == GNUTLS_ENCRYPTION_LEVEL_APPLICATION)) {
+        ngtcp2_conn_set_tls_alert(c->q, GNUTLS_A_MISSING_EXTENSION);
+        return -1;
+    }
     if ((rx != NULL &&
          ngtcp2_crypto_derive_and_install_rx_key(c->q, NULL, NULL, NULL, to, rx, n) != 0) ||
         (tx != NULL &&
@@ -71,6 +76,7 @@ static int params_come(gnutls_session_t session, const unsigned char *data, size
         ngtcp2_conn_set_tls_error(c->q, r);
         return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
     }
+    c->params_came = 1;
     return 0;
 }
 
@@ -117,8 +123,13 @@ static int on_handshake_message(gnutls_session_t session, unsigned type, unsigne
                                 unsigned incoming, const gnutls_datum_t *msg)
 {
     quic_conn *c = conn_of(session);
+    gnutls_datum_t chosen;
     if (!incoming) {
         return 0;
+    }
+    if (type == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_PRE &&
+        gnutls_alpn_get_selected_protocol(session, &chosen) != 0) {
+        return GNUTLS_E_NO_APPLICATION_PROTOCOL; /* RFC 9001, section 8.1: a server must choose */
     }
     if (type == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE) {
         quic_resume_hello(c, msg->data, msg->size);
