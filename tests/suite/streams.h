@@ -5,6 +5,7 @@
 
 #include "core/stream.h"
 #include "loop/sim.h"
+#include "suite/rows.h"
 
 typedef struct tern_stream_maker {
     const char *name;
@@ -13,11 +14,12 @@ typedef struct tern_stream_maker {
     void *(*make)(tern_sim *sim, tern_loop *loop, tern_stream **ret_a, tern_stream **ret_b);
     /* After both streams are gone: closes what is around them; the sim runs once more after it. */
     void (*finish)(void *world);
-    size_t bulk;      /* bytes for the bulk tests; 0 = 1 MiB */
-    bool wire_codes;  /* a reset's code reaches the peer */
-    bool stop_resets; /* stop tells the peer, whose stream then ends by a reset (QUIC's kind) */
-    bool overflows;   /* a reader that takes nothing does not slow the writer down for good: what is
-                         kept for it has an end, and then the stream (mplex) */
+    size_t bulk;     /* bytes for the bulk tests; 0 = 1 MiB */
+    bool wire_codes; /* a reset's code reaches the peer */
+    bool drop_told;  /* who writes into a dropped stream hears of it: a reset, after what came */
+    bool overflows;  /* a reader that takes nothing does not slow the writer down for good: what is
+                        kept for it has an end, and then the stream (mplex) */
+    const tern_suite_without *without; /* rows that cannot hold */
 } tern_stream_maker;
 
 /* Runs it as a cmocka group; how many tests failed. */

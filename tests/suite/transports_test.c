@@ -1,8 +1,11 @@
-/* The transport contract over every transport that yields streams. */
+/* The transport contract over every transport but circuits, which need a third one. */
 #include "base/test.h"
+#include "quic/quic.h"
 #include "suite/transports.h"
 #include "transport/tcp.h"
 #include "transport/ws.h"
+#include "webrtc/direct.h"
+#include "webtransport/webtransport.h"
 
 int main(void)
 {
@@ -11,6 +14,12 @@ int main(void)
          .half_close = true},
         {&tern_ws_transport, .suffix = "/ws", .opening = "", .round_trips = 2},
         {&tern_wss_transport, .suffix = "/tls/ws", .opening = "", .round_trips = 3, .web = true},
+        {&tern_quic_transport, .suffix = "/quic-v1", .opening = "!", .round_trips = 1,
+         .half_close = true},
+        {&tern_webtransport_transport, .suffix = "/quic-v1/webtransport", .opening = "!",
+         .round_trips = 2, .half_close = true, .hashed = true},
+        {&tern_webrtc_direct, .suffix = "/webrtc-direct", .opening = "!", .round_trips = 5,
+         .half_close = true, .hashed = true},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {

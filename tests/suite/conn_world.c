@@ -1,11 +1,11 @@
-/* The world of the muxer tests: begin, end, and the scripted owners of streams. */
-#include "suite/mux_world.h"
+/* The world of the conn tests: begin, end, and the scripted owners of streams. */
+#include "suite/conn_world.h"
 
 #include <stdlib.h>
 
-const tern_muxer *mux_under_test;
+const tern_conn_kind *conn_kind;
 
-uint32_t mux_random(mux_world *w)
+uint32_t conn_random(conn_world *w)
 {
     w->seed = w->seed * 1664525u + 1013904223u;
     return w->seed >> 8;
@@ -18,7 +18,7 @@ static uint8_t byte_at(uint32_t tag, uint64_t at)
 
 /* --- ends --- */
 
-void mux_end_write(mux_end *e)
+void conn_end_write(conn_end *e)
 {
     uint8_t data[8192];
     while (e->s != NULL && e->sent < e->to_send) {
@@ -44,7 +44,7 @@ void mux_end_write(mux_end *e)
 
 static size_t end_on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
 {
-    mux_end *e = owner;
+    conn_end *e = owner;
     assert_int_equal(e->closed, 0);
     assert_int_equal(e->ended, 0);
     assert_true(n > 0);
@@ -66,7 +66,7 @@ static size_t end_on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
 
 static void end_on_end(void *owner, tern_stream *s)
 {
-    mux_end *e = owner;
+    conn_end *e = owner;
     assert_int_equal(e->ended++, 0);
     assert_int_equal(e->closed, 0);
     if (e->echo) {
@@ -76,19 +76,19 @@ static void end_on_end(void *owner, tern_stream *s)
 
 static void end_on_room(void *owner, tern_stream *s)
 {
-    mux_end *e = owner;
+    conn_end *e = owner;
     e->rooms++;
     assert_int_equal(e->closed, 0);
     if (e->echo) {
         tern_stream_resume(s);
     } else {
-        mux_end_write(e);
+        conn_end_write(e);
     }
 }
 
-void mux_end_on_closed(void *owner, tern_stream *s, const tern_error *why)
+void conn_end_on_closed(void *owner, tern_stream *s, const tern_error *why)
 {
-    mux_end *e = owner;
+    conn_end *e = owner;
     assert_ptr_equal(e->s, s);
     assert_int_equal(e->closed++, 0);
     assert_non_null(why->layer);
@@ -102,12 +102,12 @@ static const tern_stream_events end_events = {
     .on_data = end_on_data,
     .on_end = end_on_end,
     .on_room = end_on_room,
-    .on_closed = mux_end_on_closed,
+    .on_closed = conn_end_on_closed,
 };
 
-mux_end *mux_end_new(mux_side *side, tern_stream *s)
+conn_end *conn_end_new(conn_side *side, tern_stream *s)
 {
-    mux_end *e = calloc(1, sizeof *e); /* the tests' own, not counted */
+    conn_end *e = calloc(1, sizeof *e); /* the tests' own, not counted */
     assert_non_null(e);
     e->w = side->w;
     e->side = side;
@@ -118,29 +118,30 @@ mux_end *mux_end_new(mux_side *side, tern_stream *s)
     return e;
 }
 
-void mux_end_take(mux_end *e)
+void conn_end_take(conn_end *e)
 {
     tern_stream_take(e->s, &end_events, e);
 }
 
 static void side_on_stream(void *owner, tern_conn *c, tern_stream *s)
 {
-    mux_side *side = owner;
+    conn_side *side = owner;
     assert_ptr_equal(side->conn, c);
     assert_int_equal(side->closed, 0);
-    mux_end *e = mux_end_new(side, s);
+    conn_end *e = conn_end_new(side, s);
     e->incoming = true;
+    side->accepted++;
     if (side->on_accept != NULL) {
         side->on_accept(e);
     }
     if (e->s != NULL) {
-        mux_end_take(e);
+        conn_end_take(e);
     }
 }
 
-void mux_side_on_closed(void *owner, tern_conn *c, const tern_error *why)
+void conn_side_on_closed(void *owner, tern_conn *c, const tern_error *why)
 {
-    mux_side *side = owner;
+    conn_side *side = owner;
     assert_ptr_equal(side->conn, c);
     assert_int_equal(side->closed++, 0);
     assert_int_equal(side->streams_alive, 0);
@@ -148,22 +149,27 @@ void mux_side_on_closed(void *owner, tern_conn *c, const tern_error *why)
     side->conn = NULL;
 }
 
-const tern_conn_events mux_side_events = {.on_stream = side_on_stream,
-                                          .on_closed = mux_side_on_closed};
+const tern_conn_events conn_side_events = {.on_stream = side_on_stream,
+                                           .on_closed = conn_side_on_closed};
 
-void mux_accept_echo(mux_end *e)
+void conn_accept_echo(conn_end *e)
 {
     e->echo = true;
 }
 
-void mux_accept_and_reset(mux_end *e)
+void conn_accept_and_refuse(conn_end *e)
+{
+    e->refuse = true;
+}
+
+void conn_accept_and_reset(conn_end *e)
 {
     tern_stream *s = e->s;
-    mux_end_take(e);
+    conn_end_take(e);
     tern_stream_reset(s, 7);
 }
 
-void mux_accept_and_drop(mux_end *e)
+void conn_accept_and_drop(conn_end *e)
 {
     tern_stream *s = e->s;
     e->s = NULL;
@@ -174,73 +180,86 @@ void mux_accept_and_drop(mux_end *e)
 
 /* --- begin and end of a world --- */
 
-bool mux_make_side(mux_world *w, int i)
+bool conn_make_side(conn_world *w, int i)
 {
-    mux_side *side = &w->side[i];
+    conn_side *side = &w->side[i];
+    tern_stream *lower = w->pair.lower[i];
     const tern_conn_facts facts = {.id = (uint64_t)i, .transport = "memory", .muxer = "test"};
-    side->conn = mux_under_test->mux->make(&side->net, side->lower, i == 0, &facts);
+    side->conn = conn_kind->mux->make(&w->pair.net[i], lower, i == 0, &facts);
     if (side->conn == NULL) {
         assert_true(w->failing);
-        tern_stream_drop(side->lower);
-        side->lower = NULL;
+        tern_stream_drop(lower);
         side->closed = 1;
         return false;
     }
-    tern_conn_take(side->conn, &mux_side_events, side);
+    conn_side_take(side);
     return true;
 }
 
-void mux_begin(mux_world *w, const tern_memory_options *options)
+void conn_side_take(conn_side *side)
+{
+    tern_conn_take(side->conn, &conn_side_events, side);
+}
+
+void conn_begin(conn_world *w, const tern_memory_options *options)
 {
     memset(w, 0, sizeof *w);
+    w->alive = tern_mem_alive();
     tern_list_init(&w->ends);
     assert_int_equal(tern_sim_new(1, &w->sim), 0);
     assert_int_equal(tern_sim_host(w->sim, "10.0.0.1", &w->loop), 0);
-    assert_int_equal(tern_memory_pair(w->loop, options, &w->side[0].lower, &w->side[1].lower), 0);
-    for (int i = 0; i < 2; i++) {
-        w->side[i].w = w;
-        w->side[i].net.loop = w->loop;
-        tern_net_init(&w->side[i].net);
-        w->side[i].net.limits.streams_per_conn = 512;
-    }
+    conn_pair_begin(&w->pair, conn_kind, w->sim, w->loop, options);
+    w->side[0].w = w->side[1].w = w;
 }
 
-void mux_make(mux_world *w, const tern_memory_options *options)
+void conn_meet(conn_world *w)
 {
-    mux_begin(w, options);
-    for (int i = 0; i < 2; i++) {
-        mux_make_side(w, i);
-        mux_under_test->mux->attach(w->side[i].conn);
-    }
+    conn_pair_meet(&w->pair);
+    w->side[0].conn = w->pair.conn[0];
+    w->side[1].conn = w->pair.conn[1];
+    conn_side_take(&w->side[0]);
 }
 
-void mux_run(mux_world *w, uint64_t time)
+void conn_make(conn_world *w, const tern_memory_options *options)
+{
+    conn_begin(w, options);
+    conn_meet(w);
+    conn_side_take(&w->side[1]);
+}
+
+void conn_run(conn_world *w, uint64_t time)
 {
     tern_sim_run(w->sim, tern_sim_now(w->sim) + time, NULL, NULL);
 }
 
-void mux_turn(mux_world *w)
+void conn_turn(conn_world *w)
 {
-    mux_run(w, TERN_MS);
+    conn_run(w, conn_pair_whole(&w->pair) ? TERN_SEC / 2 : TERN_MS);
 }
 
-mux_end *mux_open(mux_world *w, int i, uint32_t tag, uint64_t to_send)
+conn_end *conn_open(conn_world *w, int i, uint32_t tag, uint64_t to_send)
 {
     tern_error error;
     tern_stream *s = tern_conn_open(w->side[i].conn, &error);
     assert_non_null(s);
-    mux_end *e = mux_end_new(&w->side[i], s);
+    conn_end *e = conn_end_new(&w->side[i], s);
     e->tag = tag;
     e->to_send = to_send;
-    mux_end_take(e);
+    conn_end_take(e);
     return e;
 }
 
-/* The mux_other side of a stream, NULL when it was not accepted. */
-mux_end *mux_other(const mux_end *e)
+conn_end *conn_open_heard(conn_world *w, int i, uint32_t tag)
 {
-    for (tern_list *l = e->w->ends.next; l != &e->w->ends; l = l->next) {
-        mux_end *o = TERN_CONTAINER(l, mux_end, link);
+    conn_end *e = conn_open(w, i, tag, 1);
+    conn_end_write(e);
+    return e;
+}
+
+conn_end *conn_other(const conn_end *e)
+{
+    for (tern_list *l = e->w->ends.prev; l != &e->w->ends; l = l->prev) {
+        conn_end *o = TERN_CONTAINER(l, conn_end, link);
         if (o->side != e->side && o->id == e->id && o->incoming != e->incoming) {
             return o;
         }
@@ -248,14 +267,14 @@ mux_end *mux_other(const mux_end *e)
     return NULL;
 }
 
-void mux_free(mux_world *w)
+void conn_free(conn_world *w)
 {
     for (int i = 0; i < 2; i++) {
         if (w->side[i].conn != NULL) {
             tern_conn_close(w->side[i].conn, 0, NULL);
         }
     }
-    mux_run(w, 60 * TERN_SEC);
+    conn_run(w, 60 * TERN_SEC);
     for (int i = 0; i < 2; i++) {
         assert_null(w->side[i].conn);
         assert_int_equal(w->side[i].closed, 1);
@@ -263,10 +282,11 @@ void mux_free(mux_world *w)
     }
     tern_list *l;
     while ((l = tern_list_pop(&w->ends)) != NULL) {
-        mux_end *e = TERN_CONTAINER(l, mux_end, link);
+        conn_end *e = TERN_CONTAINER(l, conn_end, link);
         assert_int_equal(e->closed, 1);
         free(e);
     }
+    conn_pair_clear(&w->pair);
     tern_sim_free(w->sim);
-    assert_int_equal(tern_mem_alive(), 0);
+    assert_int_equal(tern_mem_alive(), w->alive);
 }
