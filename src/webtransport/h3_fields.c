@@ -209,6 +209,10 @@ static int put(tern_buf *out, const nghttp3_nv *fields, size_t n)
         nghttp3_qpack_encoder_encode(encoder, &prefix, &section, &instructions, 0, fields, n) == 0
             ? 0
             : TERN_E_NOMEM;
+    if (nghttp3_buf_len(&prefix) == 0 ||
+        nghttp3_buf_len(&section) == 0) { /* an allocation that failed is not always told */
+        code = TERN_E_NOMEM;
+    }
     if (code == 0) {
         size_t a = nghttp3_buf_len(&prefix), b = nghttp3_buf_len(&section);
         size_t h = tern_h3_head_put(head, TERN_H3_HEADERS, a + b);

@@ -132,7 +132,11 @@ static void on_answer(void *owner, tern_udp *u, tern_datagram *d)
     w.answered += d->len;
     if (d->len > 40 && (d->data[0] & 0xf0) == 0xf0 &&
         ngtcp2_pkt_decode_version_cid(&vc, d->data, d->len, QUIC_CID) == 0) {
-        size_t at = 7 + vc.dcidlen + vc.scidlen, n = d->len - at - 16;
+        size_t at = 7 + vc.dcidlen + vc.scidlen;
+        if (vc.version != NGTCP2_PROTO_VER_V1 || d->len < at + 16) {
+            return; /* version negotiation may begin in the same way */
+        }
+        size_t n = d->len - at - 16;
         w.token_n = n < TOKEN ? n : TOKEN;
         memcpy(w.token, d->data + at, w.token_n);
         w.retry_scid_n = vc.scidlen < 20 ? vc.scidlen : 20;
