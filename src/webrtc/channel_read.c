@@ -13,29 +13,37 @@ static bool has_place(const webrtc_conn *c)
     return c->incoming < most;
 }
 
-/* Whether the peer may open this id: it is one of its half, and free. Where datagrams overtake each
- * other it may be free for the peer, which has noted our reset, before its answer tells us so. */
-static bool may_open(webrtc_conn *c, uint16_t sid)
+static bool peers_id(const webrtc_conn *c, uint16_t sid)
+{
+    return sid % 2 == (c->server ? 0 : 1) && sid != 0 && sid != WEBRTC_NO_ID;
+}
+
+/* Whether the peer may open this id: it is free, or what is left of it only waits for its resets.
+ * Firefox takes an id again once it has ours, and what it said before that may be lost for now; our
+ * own reset may still wait. *ret_ssn: of our next message. */
+static bool may_open(webrtc_conn *c, uint16_t sid, uint16_t *ret_ssn)
 {
     webrtc_channel *old = webrtc_channel_find(c, sid);
-    if (sid % 2 == (c->server ? 1 : 0) || sid == WEBRTC_NO_ID) {
+    *ret_ssn = 0;
+    if (!peers_id(c, sid) || (old != NULL && (!old->finished || old->st.queued > 0))) {
         return false;
     }
-    if (old == NULL) {
-        return true;
+    if (old != NULL) {
+        if (!old->reset_done && !tern_sctp_reset_over(&c->sctp, sid)) {
+            *ret_ssn = old->st.ssn;
+        }
+        old->closing = old->reset_asked = old->reset_done = old->reset_got = 1;
+        old->until = old->ack_at = 0;
+        webrtc_channel_free_if_done(old);
     }
-    if (!old->reset_got || !tern_sctp_reset_over(&c->sctp, sid)) {
-        return false;
-    }
-    old->reset_done = 1;
-    webrtc_channel_free_if_done(old);
     return true;
 }
 
 static void opened(webrtc_conn *c, uint16_t sid)
 {
     const tern_span ack = {tern_dcep_ack, TERN_DCEP_ACK_N};
-    if (!may_open(c, sid)) {
+    uint16_t ssn;
+    if (!may_open(c, sid, &ssn)) {
         c->net->counters.channel_bad_open++;
         return;
     }
@@ -47,6 +55,8 @@ static void opened(webrtc_conn *c, uint16_t sid)
     webrtc_channel *ch = webrtc_channel_new(c, sid);
     if (ch != NULL) {
         ch->gone = 1; /* no stream yet */
+        ch->st.ssn = ssn;
+        ch->born = c->sctp.cum_in;
     }
     if (ch == NULL ||
         tern_sctp_send(&c->sctp, &ch->st, TERN_PPID_DCEP, &ack, 1, 0) == TERN_E_NOMEM) {
@@ -222,8 +232,8 @@ static void on_reset(void *owner, uint16_t sid)
 {
     webrtc_conn *c = owner;
     webrtc_channel *ch = webrtc_channel_find(c, sid);
-    if (ch == NULL) {
-        return;
+    if (ch == NULL || (peers_id(c, sid) && sctp_before(c->sctp.reset_tsn, ch->born))) {
+        return; /* or it is meant for the id's last use */
     }
     ch->reset_got = 1;
     if (!ch->finished && !(ch->fin_got && ch->fin_sent)) {

@@ -75,6 +75,7 @@ typedef struct webrtc_channel {
     uint64_t until;  /* a deadline of the closing; 0 = none */
     uint64_t ack_at; /* when FIN is to be acknowledged at the latest; 0 = not owed */
     size_t unread;
+    uint32_t born; /* the peer's: the TSN that opened it */
     unsigned incoming : 1;
     unsigned gone : 1;     /* the stream is; the channel still closes */
     unsigned fin_sent : 1; /* queued at least */

@@ -79,7 +79,8 @@ typedef struct tern_sctp_request {
     uint32_t seq, tsn;
     uint16_t sids[TERN_SCTP_RESETS];
     uint16_t count; /* 0 = none */
-    uint64_t over;  /* bits of those of which no event follows */
+    bool sent;
+    uint64_t over; /* bits of those of which no event follows */
 } tern_sctp_request;
 
 typedef struct tern_sctp {
@@ -129,6 +130,7 @@ typedef struct tern_sctp {
     struct tern_sctp_asked *in; /* the peer's, waiting for data; NULL = none */
     uint32_t peer_seq;          /* of the peer's next request */
     uint32_t last_result;       /* of its last */
+    uint32_t reset_tsn;         /* while on_reset: the last TSN before it */
     bool peer_resets;           /* it has RE-CONFIG */
     /* time */
     uint64_t t1, t3, sack_at, reset_at; /* UINT64_MAX = not running */
@@ -160,8 +162,9 @@ int tern_sctp_send(tern_sctp *s, tern_sctp_stream *st, uint32_t ppid, const tern
 void tern_sctp_consumed(tern_sctp *s, size_t n);
 /* Ends our half of a stream of which nothing is queued; on_reset_done follows. TERN_E_NOMEM. */
 int tern_sctp_reset(tern_sctp *s, uint16_t sid);
-/* The peer uses the stream again: it has noted the reset that it was asked for, though its answer
- * has not come yet. False if it was not asked; else no on_reset_done follows. */
+/* The peer uses the stream again, and waits for no reset of ours; no on_reset_done follows. Whether
+ * it was asked for one: then it has noted it, though its answer has not come yet. Else the reset is
+ * given up, and the numbers of our messages go on. */
 bool tern_sctp_reset_over(tern_sctp *s, uint16_t sid);
 
 /* In good order, after what is queued / at once. */

@@ -47,14 +47,30 @@ int tern_sctp_reset(tern_sctp *s, uint16_t sid)
     return 0;
 }
 
+/* Takes one out of a list; whether it was there. */
+static bool give_up(uint16_t *sids, size_t count, uint16_t sid)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (sids[i] == sid) {
+            sids[i] = sids[count - 1];
+            return true;
+        }
+    }
+    return false;
+}
+
 bool tern_sctp_reset_over(tern_sctp *s, uint16_t sid)
 {
-    for (unsigned i = 0; i < s->out.count; i++) {
+    for (unsigned i = 0; s->out.sent && i < s->out.count; i++) {
         uint64_t bit = UINT64_C(1) << i;
-        if (s->out.sids[i] == sid && (s->out.over & bit) == 0 && s->reset_at != UINT64_MAX) {
+        if (s->out.sids[i] == sid && (s->out.over & bit) == 0) {
             s->out.over |= bit;
             return true;
         }
+    }
+    s->waiting_count -= give_up(s->waiting, s->waiting_count, sid);
+    if (!s->out.sent) {
+        s->out.count = (uint16_t)(s->out.count - give_up(s->out.sids, s->out.count, sid));
     }
     return false;
 }
@@ -68,6 +84,7 @@ void sctp_reset_next(tern_sctp *s)
     memcpy(s->out.sids, s->waiting, n * sizeof *s->waiting);
     s->out.count = (uint16_t)n;
     s->out.over = 0;
+    s->out.sent = false;
     s->out.seq = s->reset_seq++;
     s->out.tsn = s->next_tsn - 1;
     s->waiting_count -= n;
@@ -121,6 +138,7 @@ size_t sctp_put_reset(tern_sctp *s, uint64_t now, uint8_t *out, size_t room)
     }
     memset(out + n, 0, 2);
     s->reset_at = now + s->rto;
+    s->out.sent = true;
     return (n + 3) & ~(size_t)3;
 }
 
@@ -153,6 +171,7 @@ void sctp_reset_check(tern_sctp *s)
     }
     s->in = NULL;
     s->last_result = PERFORMED;
+    s->reset_tsn = r->tsn;
     answer(s, r->seq, PERFORMED);
     for (size_t i = 0; i < r->count && s->state != TERN_SCTP_DEAD; i++) {
         s->events->on_reset(s->owner, r->sids[i]);

@@ -221,6 +221,8 @@ static void begin(void)
     w.b = (tern_endpoint){.family = 4, .ip = {10, 0, 0, 2}, .port = PORT};
     sim_fixed_random(1);
     check(tern_sim_new(1, &w.sim) == 0);
+    /* An input may ask for a terabyte of perf's. */
+    tern_sim_set_default_link(w.sim, &(tern_sim_link){.rate = 100000});
     check(tern_sim_host(w.sim, "10.0.0.3", &host) == 0);
     check(tern_udp_bind(host, &at, &w.stranger) == 0);
     birth(0, "10.0.0.1");

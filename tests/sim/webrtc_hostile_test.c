@@ -36,6 +36,26 @@ static void raw_open(webrtc_conn *c, uint16_t sid)
     raw(c, sid, TERN_PPID_DCEP, tern_dcep_open, TERN_DCEP_OPEN_N);
 }
 
+/* A packet with these chunks, sealed with a's keys. */
+static void packet(webrtc_conn *c, const void *chunks, size_t n, uint32_t tag)
+{
+    uint8_t record[TERN_DTLS_OVERHEAD + HEAD + 1400];
+    uint8_t *out = record + TERN_DTLS_BEFORE;
+    assert_true(n <= 1400);
+    tern_put16(out, 5000);
+    tern_put16(out + 2, 5000);
+    tern_put32(out + 4, tag);
+    memset(out + 8, 0, 4);
+    memcpy(out + HEAD, chunks, n);
+    uint32_t crc = tern_crc32c(out, HEAD + n);
+    for (unsigned i = 0; i < 4; i++) {
+        out[8 + i] = (uint8_t)(crc >> 8 * i);
+    }
+    ssize_t len = tern_dtls_engine_seal(c->dtls, record, HEAD + n);
+    assert_true(len > 0);
+    webrtc_endpoint_send(c->endpoint, &c->remote, record, (size_t)len);
+}
+
 /* ---- data channels ---- */
 
 static void test_opens_by_the_thousand(void **state)
@@ -218,6 +238,52 @@ static void test_an_id_used_again(void **state)
     webrtc_pair_end(&p);
 }
 
+/* An id is opened again before the reset of its last use has come (it was lost), and before the
+ * peer can have ours: the new stream lives, and the late reset is not its own. */
+static void test_an_id_used_too_early(void **state)
+{
+    static const char hello[] = "\x1f\x12\x1d\x13/multistream/1.0.0\n\x08/kept/1\n";
+    static const uint8_t ends[] = {2, 8, TERN_FLAG_FIN, 2, 8, TERN_FLAG_FIN_ACK};
+    webrtc_pair p;
+    ear theirs[2];
+    uint8_t late[24] = {SCTP_RECONFIG, 0, 0, 22, 0, 13, 0, 18};
+    (void)state;
+    webrtc_conn *c = begin(&p);
+    const tern_counters *count = sim_counters(p.b);
+    for (unsigned i = 0; i < 2; i++) {
+        ear_init(&theirs[i]);
+        tern_node_unhandle(p.b->node, "/kept/1");
+        assert_int_equal(
+            tern_node_handle(p.b->node, "/kept/1", NULL, i == 0 ? keep_and_end : keep, &theirs[i]),
+            0);
+        raw_open(c, 500);
+        raw(c, 500, TERN_PPID_BINARY, hello, sizeof hello - 1);
+        if (i == 0) {
+            raw(c, 500, TERN_PPID_BINARY, ends, sizeof ends);
+        }
+        sim_nodes_run(&p.w, TERN_SEC);
+        assert_int_equal(theirs[i].closed, i == 0);
+        if (i == 0) {
+            tern_put32(late + 16, c->sctp.next_tsn - 1);
+        }
+    }
+    assert_int_equal(count->channel_bad_open, 0);
+    tern_put32(late + 8, c->sctp.reset_seq++);
+    tern_put32(late + 12, c->sctp.peer_seq - 1);
+    tern_put16(late + 20, 500);
+    packet(c, late, sizeof late, c->sctp.peer_tag);
+    sim_nodes_run(&p.w, TERN_SEC);
+    assert_int_equal(theirs[1].closed, 0);
+    tern_put32(late + 8, c->sctp.reset_seq++);
+    tern_put32(late + 16, c->sctp.next_tsn - 1);
+    packet(c, late, sizeof late, c->sctp.peer_tag);
+    sim_nodes_run(&p.w, TERN_SEC);
+    assert_int_equal(theirs[1].closed, 1);
+    ear_clear(&theirs[0]);
+    ear_clear(&theirs[1]);
+    webrtc_pair_end(&p);
+}
+
 static void fill(ear *e)
 {
     static uint8_t bytes[65536];
@@ -261,26 +327,6 @@ static void test_an_unread_stream(void **state)
 }
 
 /* ---- SCTP ---- */
-
-/* A packet with these chunks, sealed with a's keys. */
-static void packet(webrtc_conn *c, const void *chunks, size_t n, uint32_t tag)
-{
-    uint8_t record[TERN_DTLS_OVERHEAD + HEAD + 1400];
-    uint8_t *out = record + TERN_DTLS_BEFORE;
-    assert_true(n <= 1400);
-    tern_put16(out, 5000);
-    tern_put16(out + 2, 5000);
-    tern_put32(out + 4, tag);
-    memset(out + 8, 0, 4);
-    memcpy(out + HEAD, chunks, n);
-    uint32_t crc = tern_crc32c(out, HEAD + n);
-    for (unsigned i = 0; i < 4; i++) {
-        out[8 + i] = (uint8_t)(crc >> 8 * i);
-    }
-    ssize_t len = tern_dtls_engine_seal(c->dtls, record, HEAD + n);
-    assert_true(len > 0);
-    webrtc_endpoint_send(c->endpoint, &c->remote, record, (size_t)len);
-}
 
 static void test_bad_chunks(void **state)
 {
@@ -455,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_long_frames),
         cmocka_unit_test(test_opens_and_resets),
         cmocka_unit_test(test_an_id_used_again),
+        cmocka_unit_test(test_an_id_used_too_early),
         cmocka_unit_test(test_an_unread_stream),
         cmocka_unit_test(test_bad_chunks),
         cmocka_unit_test(test_data_beyond_the_window),
