@@ -40,7 +40,7 @@ async function testRoad (name, { path, program, scratch }, { road, ends, bytes, 
     program,
     port,
     data: join(scratch, title),
-    extra: ['--listen', `/ip4/127.0.0.1/udp/0/${ends}`, '--page-dir', folder, '--perf', 'on', '--max-unnegotiated', `${2 * STREAMS}`]
+    extra: ['--listen', `/ip4/127.0.0.1/udp/0/${ends}`, '--page-dir', folder, '--perf', 'on']
   })
   const leave = await allowLoopback(origin, scratch)
   const start = (more = {}) => launch(name, path, { ...leave, ...more })
