@@ -1,7 +1,7 @@
-"""A TCP forwarder that makes a long road of loopback and counts round trips by cause and effect.
+"""Forwarders of TCP and UDP that make a long road of loopback and count round trips by cause and effect.
 
-Every chunk of bytes arrives `delay` seconds after it was sent, each way. Counted are flights, not
-seconds. With the TCP handshake as round trip 0 of the drawing:
+Every chunk of bytes (a datagram, of UDP) arrives `delay` seconds after it was sent, each way. Counted are flights, not
+seconds. With TCP, and its handshake as round trip 0 of the drawing:
 
     dialler                                listener
       | -- SYN, SYN+ACK -------------------- |     one round trip, on paper: see below
@@ -17,7 +17,7 @@ unasked answers the end of the handshake and so belongs to the first round trip.
 
 The kernel finishes the dialler's handshake with the forwarder at once; a real one takes one round
 trip more, which `round_trips` adds. The forwarder dials the listener one delay after it accepted,
-as the dialler's ACK would arrive there.
+as the dialler's ACK would arrive there. UDP has no handshake: the first datagram begins flight 1.
 """
 
 import asyncio
@@ -25,13 +25,36 @@ import collections
 import contextlib
 
 
+class Flights:
+    """What has been delivered, and how far each side has been answered."""
+
+    def __init__(self):
+        self.answered = 0  # round trips completed: the last answer delivered to the dialler
+        self.asked = 0  # the last flight delivered to the listener
+        self.chunks = []  # as delivered: (round trip, "->" or "<-", bytes)
+
+    def of_dialler(self):
+        """The flight to which what the dialler says now belongs."""
+        return self.answered + 1
+
+    def of_listener(self):
+        """... and what the listener says."""
+        return max(self.asked, 1)
+
+    def delivered(self, flight, way, size):
+        if way == "->":
+            self.asked = max(self.asked, flight)
+        else:
+            self.answered = max(self.answered, flight)
+        self.chunks.append((flight, way, size))
+
+
 class Forwarder:
-    """`async with Forwarder(port, delay) as f:` forwards f.port to the listener's port."""
+    """`async with Forwarder(port, delay) as f:` forwards f.port to the listener's TCP port."""
 
     def __init__(self, target_port, delay):
         self._target, self._delay = target_port, delay
         self.roads = []  # one per connection, in the order they were accepted
-        self.chunks = []  # as delivered: (round trip, "->" or "<-", bytes)
 
     async def __aenter__(self):
         self._server = await asyncio.get_running_loop().create_server(
@@ -46,16 +69,18 @@ class Forwarder:
 
     def round_trips(self):
         """Round trips, handshake included, until what has been delivered to the dialler so far."""
-        return 1 + max((road.answered for road in self.roads), default=0)
+        return 1 + max((road.flights.answered for road in self.roads), default=0)
+
+    def chunks(self):
+        return [chunk for road in self.roads for chunk in road.flights.chunks]
 
 
 class Road:
-    """One forwarded connection: two ends, and how far each side has been answered."""
+    """One forwarded connection: two ends."""
 
     def __init__(self, forwarder, target_port, delay):
         self._forwarder, self._target, self._delay = forwarder, target_port, delay
-        self.answered = 0  # round trips completed: the last answer delivered to the dialler
-        self.asked = 0  # the last flight delivered to the listener
+        self.flights = Flights()
         self.near = End(self._accepted, self._from_dialler)
         self.far = End(lambda: None, self._from_listener)
 
@@ -76,10 +101,10 @@ class Road:
             self.abort()
 
     def _from_dialler(self, data):
-        self._carry(self.far, data, self.answered + 1, "->")
+        self._carry(self.far, data, self.flights.of_dialler(), "->")
 
     def _from_listener(self, data):
-        self._carry(self.near, data, max(self.asked, 1), "<-")
+        self._carry(self.near, data, self.flights.of_listener(), "<-")
 
     def _carry(self, end, data, flight, way):
         """Delivers data (None: the end) to that end one delay later, in order."""
@@ -89,12 +114,78 @@ class Road:
     def _deliver(self, end):
         data, flight, way = end.line.popleft()
         if data is not None:
-            if way == "->":
-                self.asked = max(self.asked, flight)
-            else:
-                self.answered = max(self.answered, flight)
-            self._forwarder.chunks.append((flight, way, len(data)))
+            self.flights.delivered(flight, way, len(data))
         end.deliver(data)
+
+
+class DatagramForwarder:
+    """The same for a UDP port. Every port that sends to f.port is a road of its own."""
+
+    def __init__(self, target_port, delay):
+        self._target, self._delay = target_port, delay
+        self.roads = {}  # where a dialler is -> its DatagramRoad
+
+    async def __aenter__(self):
+        self._near, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: Socket(self._from_dialler), local_addr=("127.0.0.1", 0))
+        self.port = self._near.get_extra_info("sockname")[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._near.close()
+        for road in self.roads.values():
+            road.abort()
+
+    def round_trips(self):
+        return max((road.flights.answered for road in self.roads.values()), default=0)
+
+    def chunks(self):
+        return [chunk for road in self.roads.values() for chunk in road.flights.chunks]
+
+    def _from_dialler(self, data, whence):
+        road = self.roads.get(whence)
+        if road is None:
+            road = self.roads[whence] = DatagramRoad(
+                self._target, self._delay, lambda answer: self._near.sendto(answer, whence))
+        road.from_dialler(data)
+
+
+class DatagramRoad:
+    """One dialler's datagrams, from a port of its own to the listener's and back."""
+
+    def __init__(self, target_port, delay, answer):
+        self._delay, self._answer = delay, answer
+        self.flights = Flights()
+        self._far = asyncio.get_running_loop().create_task(self._open(target_port))
+
+    def abort(self):
+        self._far.add_done_callback(lambda far: far.result().close())
+
+    async def _open(self, port):
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: Socket(self._from_listener), remote_addr=("127.0.0.1", port))
+        return transport
+
+    def from_dialler(self, data):
+        self._carry(data, self.flights.of_dialler(), "->", lambda: self._far.result().sendto(data))
+
+    def _from_listener(self, data, _):
+        self._carry(data, self.flights.of_listener(), "<-", lambda: self._answer(data))
+
+    def _carry(self, data, flight, way, deliver):
+        def arrive():
+            self.flights.delivered(flight, way, len(data))
+            deliver()
+
+        asyncio.get_running_loop().call_later(self._delay, arrive)
+
+
+class Socket(asyncio.DatagramProtocol):
+    def __init__(self, received):
+        self._received = received
+
+    def datagram_received(self, data, whence):
+        self._received(data, whence)
 
 
 class End(asyncio.Protocol):

@@ -46,6 +46,11 @@ class Row:
         words += [] if self.key == "ed25519" else [self.key]
         return " ".join(words + (["psk"] if self.psk else []) + ([self.credentials] if self.credentials else []))
 
+    def limits(self):
+        """The options that restrict a side to the row."""
+        pairs = (("--security", self.security), ("--muxer", self.muxer))
+        return [word for pair in pairs if pair[1] != "any" for word in pair]
+
     def missing(self, peer):
         """What the stack lacks for this row, or None."""
         has = PEERS[peer]
@@ -89,8 +94,9 @@ FULL = BASE + [
     Row("wss", "noise", "yamux", peers="go rust js", actions="ping identify perf"),
     Row("wss", "tls", "yamux", peers="go rust js"),
     *(Row("quic-v1", "any", "any", peers="go rust js", key=key, perf=256 << 20,
-          actions="ping identify" + (" perf" if key == "ed25519" else ""))
+          actions="ping identify" + (" perf streams" if key == "ed25519" else ""))
       for key in ("ed25519", "secp256k1", "ecdsa", "rsa")),
+    Row("quic-v1", "any", "any", peers="go", actions="resets"),
     Row("webtransport", "any", "any", peers="go", actions="ping identify perf"),
     Row("webrtc-direct", "any", "any", peers="go js", actions="ping identify perf"),  # security and muxer are its own
     # Without identify: go may come from any address of the machine, and leaves out loopback ones then.
@@ -99,7 +105,7 @@ FULL = BASE + [
       for security in ("noise", "tls") for key in ("secp256k1", "ecdsa", "rsa")),
 ]
 
-# Round trips, TCP handshake included, until tern has its first ping answer (see `roundtrips`).
+# Round trips, a TCP handshake included, until tern has its first ping answer (see `roundtrips`).
 BASE_ROUND_TRIPS = [
     (Row("tcp", "noise", "yamux", peers="go rust js"), 3),
     (Row("ws", "noise", "yamux", peers="go rust js"), 4),
@@ -108,6 +114,7 @@ FULL_ROUND_TRIPS = BASE_ROUND_TRIPS + [
     (Row("tcp", "tls", "yamux", peers="go rust js"), 3),
     (Row("tcp", "noise", "yamux", peers="go rust js", psk=True), 3),
     (Row("wss", "noise", "yamux", peers="go rust js"), 5),
+    (Row("quic-v1", "any", "any", peers="go rust js"), 2),
 ]
 
 SETS = {"base": (BASE, BASE_ROUND_TRIPS), "full": (FULL, FULL_ROUND_TRIPS)}

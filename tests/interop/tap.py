@@ -61,8 +61,11 @@ class Peers:
         return self._known[lang]
 
 
-def arguments(what):
+def arguments(what, **programs):
+    """The command line; `programs` are further ones of ours, with where they are by default."""
     parser = argparse.ArgumentParser(description=what)
+    for name, path in programs.items():
+        parser.add_argument(f"--{name}", default=path, help="tern's side of those rows")
     parser.add_argument("--tern", default="build/release/tern", help="the program under test")
     parser.add_argument("--set", choices=SETS, default="full", help="which rows of matrix.py")
     parser.add_argument("filter", nargs="*", help="only tests whose name has each of these in it")

@@ -40,6 +40,7 @@ type args struct {
 	relay            string // where a place is reserved
 	count            int
 	upload, download uint64
+	codes            []uint64 // of resets
 }
 
 type fields map[string]any
@@ -57,11 +58,12 @@ func run(words []string) error {
 		return err
 	}
 	commands := map[string]func(host.Host, args) error{
-		"listen": listen, "ping": pingPeer, "identify": identify, "perf": perf,
+		"listen": listen, "ping": pingPeer, "identify": identify, "perf": perf, "streams": streams,
+		"resets": resets,
 	}
 	command := commands[a.command]
 	if command == nil {
-		return fmt.Errorf("no command %q: listen, ping, identify, perf", a.command)
+		return fmt.Errorf("no command %q: listen, ping, identify, perf, streams, resets", a.command)
 	}
 	h, err := newHost(a)
 	if err != nil {
@@ -71,9 +73,10 @@ func run(words []string) error {
 	return command(h, a)
 }
 
-// listen says where it listens and serves ping, identify and perf until stdin ends.
+// listen says where it listens and serves ping, identify, perf and resets until stdin ends.
 func listen(h host.Host, a args) error {
 	h.SetStreamHandler(perfProtocol, servePerf)
+	h.SetStreamHandler(resetsProtocol, serveResets)
 	circuits, err := reserve(h, a.relay)
 	if err != nil {
 		return err
@@ -199,7 +202,7 @@ func say(name string, more fields) {
 func parse(words []string) (args, error) {
 	a := args{keyType: "ed25519", count: 1, webrtcDialler: 1}
 	if len(words) == 0 {
-		return a, errors.New("usage: peer listen|ping|identify|perf ...")
+		return a, errors.New("usage: peer listen|ping|identify|perf|streams|resets ...")
 	}
 	a.command = words[0]
 	for i := 1; i < len(words); i++ {
@@ -236,6 +239,10 @@ func parse(words []string) (args, error) {
 			a.relayService = value == "on"
 		case "--relay":
 			a.relay = value
+		case "--code":
+			var code uint64
+			code, err = strconv.ParseUint(value, 0, 64)
+			a.codes = append(a.codes, code)
 		case "-c":
 			a.count, err = strconv.Atoi(value)
 		case "--upload":

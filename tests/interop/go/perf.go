@@ -44,6 +44,31 @@ func perf(h host.Host, a args) error {
 	return nil
 }
 
+// streams asks so many questions of nothing at once, each on a stream of its own.
+func streams(h host.Host, a args) error {
+	ctx := context.Background()
+	target, err := connect(ctx, h, a)
+	if err != nil {
+		return err
+	}
+	results := make(chan error)
+	for range a.count {
+		go func() {
+			_, err := runPerf(ctx, h, target, 1, 1)
+			results <- err
+		}()
+	}
+	failed := 0
+	for range a.count {
+		if err := <-results; err != nil {
+			failed++
+			fmt.Fprintln(os.Stderr, "a stream:", err)
+		}
+	}
+	say("streams", fields{"local": h.ID(), "count": a.count, "failed": failed})
+	return nil
+}
+
 // runPerf moves the bytes of one direction on a stream of its own; returns how many were counted.
 func runPerf(ctx context.Context, h host.Host, to peer.ID, upload, download uint64) (
 	uint64, error) {

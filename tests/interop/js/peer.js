@@ -20,6 +20,7 @@ import { createLibp2p } from 'libp2p'
 import { PERF, runPerf, servePerf } from './perf.js'
 
 const DIAL_LIMIT_MS = 30_000
+const STREAMS_MAX = 2000 // of perf; by itself js-libp2p takes 32 of a protocol and opens 64
 const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', ecdsa: 'ECDSA', rsa: 'RSA' }
 const SECURITY = { noise: noise(), tls: tls() }
 const MUXERS = { yamux: yamux(), mplex: mplex() }
@@ -60,7 +61,7 @@ async function newNode (args) {
 async function listen (node) {
   await node.handle(PERF, (stream, connection) => servePerf(stream).then(
     counted => say('served', { protocol: PERF, peer: String(connection.remotePeer), ...counted }),
-    error => process.stderr.write(`perf: ${error.message}\n`)))
+    error => process.stderr.write(`perf: ${error.message}\n`)), { maxInboundStreams: STREAMS_MAX })
   node.addEventListener('connection:open', ({ detail }) => say('connected', {
     peer: detail.remotePeer.toString(), security: detail.encryption, muxer: detail.multiplexer
   }))
@@ -114,12 +115,21 @@ async function perf (node, args) {
   }
 }
 
+/** Asks so many questions of a byte at once, each on a stream of its own. */
+async function streams (node, args) {
+  const connection = await dial(node, args)
+  const asked = Array.from({ length: args.count }, () => runPerf(connection, 1, 1, { maxOutboundStreams: STREAMS_MAX }))
+  const lost = (await Promise.allSettled(asked)).filter(({ status }) => status === 'rejected')
+  for (const { reason } of lost) process.stderr.write(`a stream: ${reason?.message}\n`)
+  say('streams', { local: node.peerId.toString(), count: args.count, failed: lost.length })
+}
+
 function dial (node, args) {
   if (args.addr == null) throw new Error('an address is needed')
   return node.dial(multiaddr(args.addr), { signal: AbortSignal.timeout(DIAL_LIMIT_MS) })
 }
 
-const COMMANDS = { listen, ping: pingPeer, identify: identifyPeer, perf }
+const COMMANDS = { listen, ping: pingPeer, identify: identifyPeer, perf, streams }
 const OPTIONS = {
   '--listen': (args, value) => args.listen.push(value),
   '--security': (args, value) => { args.security = value },

@@ -5,8 +5,8 @@ export const PERF = '/perf/1.0.0'
 const BLOCK = new Uint8Array(64 << 10)
 
 /** One direction on a stream of its own; returns the bytes counted. */
-export async function runPerf (connection, upload, download) {
-  const stream = await connection.newStream(PERF)
+export async function runPerf (connection, upload, download, options = {}) {
+  const stream = await connection.newStream(PERF, options)
   const header = new DataView(new ArrayBuffer(8))
   header.setBigUint64(0, BigInt(download))
   await send(stream, new Uint8Array(header.buffer))

@@ -50,7 +50,8 @@ async fn run() -> Result<()> {
         "ping" => ping(swarm, args).await,
         "identify" => identify(swarm, args).await,
         "perf" => perf(swarm, args).await,
-        other => Err(format!("no command {other:?}: listen, ping, identify, perf").into()),
+        "streams" => streams(swarm, args).await,
+        other => Err(format!("no command {other:?}: listen, ping, identify, perf, streams").into()),
     }
 }
 
@@ -188,8 +189,11 @@ async fn identify(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     Ok(())
 }
 
-async fn perf(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
-    let local = *swarm.local_peer_id();
+/// Dials, and lets the swarm run by itself: for streams to that peer.
+async fn connect(
+    mut swarm: Swarm<Node>,
+    args: &Args,
+) -> Result<(PeerId, libp2p_stream::Control)> {
     swarm.dial(args.target()?)?;
     let peer = loop {
         match swarm.select_next_some().await {
@@ -197,8 +201,37 @@ async fn perf(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
             event => fail_on_loss(event)?,
         }
     };
-    let mut control = swarm.behaviour().streams.new_control();
+    let control = swarm.behaviour().streams.new_control();
     tokio::spawn(async move { while swarm.next().await.is_some() {} });
+    Ok((peer, control))
+}
+
+/// Asks so many questions of a byte at once, each on a stream of its own.
+async fn streams(swarm: Swarm<Node>, args: Args) -> Result<()> {
+    let local = *swarm.local_peer_id();
+    let (peer, control) = connect(swarm, &args).await?;
+    let asked = (0..args.count).map(|_| {
+        let mut control = control.clone();
+        async move { perf::run(&mut control, peer, 1, 1).await.map_err(|e| e.to_string()) }
+    });
+    let mut failed = 0;
+    for result in futures::future::join_all(asked).await {
+        if let Err(error) = result {
+            failed += 1;
+            eprintln!("a stream: {error}");
+        }
+    }
+    println!(
+        "{}",
+        json!({"event": "streams", "local": local.to_string(), "count": args.count,
+               "failed": failed})
+    );
+    Ok(())
+}
+
+async fn perf(swarm: Swarm<Node>, args: Args) -> Result<()> {
+    let local = *swarm.local_peer_id();
+    let (peer, mut control) = connect(swarm, &args).await?;
     for (direction, upload, download) in [("up", args.upload, 0), ("down", 0, args.download)] {
         if upload + download > 0 {
             let (bytes, seconds) = perf::run(&mut control, peer, upload, download).await?;
@@ -241,7 +274,7 @@ struct Args {
 impl Args {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
         let mut args = Args {
-            command: words.next().ok_or("usage: peer listen|ping|identify|perf ...")?,
+            command: words.next().ok_or("usage: peer listen|ping|identify|perf|streams ...")?,
             addr: None,
             listen: Vec::new(),
             offer: roads::Offer::default(),
