@@ -61,6 +61,11 @@ typedef struct tern_node_events {
     /* Whether others can reach us at this address of ours is judged otherwise than before. */
     void (*on_reachability)(void *owner, tern_node *node, const tern_multiaddr *addr,
                             tern_reachability verdict);
+    /* A direct connection to a peer that is connected through a relay was tried for: NULL, it is
+     * there (on_connected came before), or why it is not. `time` in nanoseconds since the peer came
+     * through the relay. */
+    void (*on_hole_punch)(void *owner, tern_node *node, const tern_peer_id *peer, unsigned attempts,
+                          uint64_t time, const tern_error *why);
 } tern_node_events;
 
 /* Everything that can be set. Zero or NULL means the default; tern_options_init sets them all. */
@@ -142,6 +147,8 @@ typedef struct tern_options {
     bool autonat_service; /* dials back for others who ask, as a stranger of another identity */
     tern_reachability reachability; /* known beforehand: nobody is asked */
     bool relay_service_auto;        /* relay_service, while an address of ours is public */
+    bool hole_punch; /* makes direct connections to peers that come through a relay (DCUtR); with
+                        autonat, which knows where others see us */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -40,7 +40,7 @@ typedef struct app_options {
         max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water,
         relay_reservations, relay_reservations_per_ip, relay_circuits, relay_circuits_per_peer;
     int verbose;
-    bool json, help, page, metrics, metrics_public, perf, autonat_service;
+    bool json, help, page, metrics, metrics_public, perf, autonat_service, holepunch;
     bool per_ip_given, tcp_fast_open, early_data, no_resumption, resumed;
     uint8_t psk_key[TERN_PSK]; /* what the file of --psk holds; wiped by app_options_free */
     char *config_text;         /* what the strings of a config file point into */

@@ -48,6 +48,8 @@ static const option options[] = {
      "how long a circuit lasts (120; 0 lifts it)"},
     {"--autonat-service", ON_OFF, FIELD(autonat_service), "on|off", "run",
      "dials back for others who want to know whether they can be reached (on)"},
+    {"--holepunch", ON_OFF, FIELD(holepunch), "on|off", "run",
+     "makes direct connections to peers that come through a relay (on)"},
     {"--force-reachability", CHOICE, FIELD(force_reachability), "public|private", "run",
      "whether others can reach us, without asking any"},
     {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
@@ -442,7 +444,7 @@ static void set_defaults(app_options *o, const char *command)
     o->upload = o->download = o->relay_data = APP_NOT_GIVEN;
     o->relay_duration = -1;
     o->hold = 10;
-    o->page = o->metrics = o->autonat_service = true;
+    o->page = o->metrics = o->autonat_service = o->holepunch = true;
     o->relay_service = "auto";
 }
 

@@ -164,6 +164,29 @@ static void on_reachability(void *owner, tern_node *node, const tern_multiaddr *
     run_check_output(r);
 }
 
+static void on_hole_punch(void *owner, tern_node *node, const tern_peer_id *peer, unsigned attempts,
+                          uint64_t time, const tern_error *why)
+{
+    run_command *r = owner;
+    (void)node;
+    if (r->o->json) {
+        json_t *o = json_pack("{s:s, s:s, s:i, s:f}", "event", "holepunch", "result",
+                              why == NULL ? "success" : "failed", "attempts", (int)attempts, "ms",
+                              (double)time / 1e6);
+        app_add_peer(o, "peer", peer);
+        if (why != NULL) {
+            json_object_set_new(o, "error", app_text(why->text));
+        }
+        run_emit(r, o);
+    } else {
+        char text[TERN_PEER_ID_TEXT];
+        app_say("%s direct connection to %s after %u attempt%s: %s", why == NULL ? "a" : "no",
+                tern_peer_id_text(peer, text), attempts, attempts == 1 ? "" : "s",
+                why == NULL ? "the relay is not needed any more" : why->text);
+    }
+    run_check_output(r);
+}
+
 static void on_signal(void *arg, int signal)
 {
     run_command *r = arg;
@@ -365,6 +388,7 @@ static void set_autonat(const app_options *o, tern_options *ret)
 {
     ret->autonat = true;
     ret->autonat_service = o->autonat_service;
+    ret->hole_punch = o->holepunch;
     if (o->force_reachability != NULL) {
         bool public = strcmp(o->force_reachability, "public") == 0;
         ret->reachability = public ? TERN_REACHABILITY_PUBLIC : TERN_REACHABILITY_PRIVATE;
@@ -379,7 +403,8 @@ static int make_node(run_command *r)
                                             .on_stopped = app_on_stopped,
                                             .on_addresses = on_addresses,
                                             .on_reservation = on_reservation,
-                                            .on_reachability = on_reachability};
+                                            .on_reachability = on_reachability,
+                                            .on_hole_punch = on_hole_punch};
     char folder[2048];
     tern_options options;
     tern_error error;

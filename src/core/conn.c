@@ -198,3 +198,8 @@ void tern_conn_drop(tern_conn *c, uint64_t code, const char *text)
     tern_conn_take(c, &discard, NULL);
     tern_conn_close(c, code, text);
 }
+
+bool tern_conn_relayed(const tern_conn *c)
+{
+    return strcmp(c->facts.transport, "circuit") == 0;
+}

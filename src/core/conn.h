@@ -83,4 +83,7 @@ void tern_conn_drop(tern_conn *c, uint64_t code, const char *text);
 void tern_conn_facts_copy(tern_conn_facts *to, const tern_conn_facts *from);
 void tern_conn_facts_clear(tern_conn_facts *facts);
 
+/* Whether it goes through a relay, limited by it or not. */
+bool tern_conn_relayed(const tern_conn *c);
+
 #endif

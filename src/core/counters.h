@@ -154,6 +154,13 @@
     X(relay_reserved, "Places granted or renewed to us")                                           \
     X(relay_reserve_failures, "Tries to get or renew a place at a relay that failed")              \
     X(relay_bad_voucher, "Places whose voucher is not for us or not the relay's")                  \
+    X(punches_tried, "Attempts to punch a hole to a peer")                                         \
+    X(punches_won, "Direct connections made to peers that were connected through a relay")         \
+    X(punches_reversed, "... by dialling them at their own addresses")                             \
+    X(punches_lost, "Peers through a relay to whom no direct connection could be made")            \
+    X(punches_refused, "Hole punches refused: out of place, or too many")                          \
+    X(punch_malformed, "Messages of DCUtR that do not parse or do not belong")                     \
+    X(punch_timeouts, "Exchanges of DCUtR not finished in time")                                   \
     X(autonat_asked, "Times that a server was asked whether it can reach us")                      \
     X(autonat_paid, "Bytes paid to servers for that")                                              \
     X(autonat_unproven, "Servers that said yes although nothing came")                             \

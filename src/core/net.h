@@ -67,6 +67,13 @@ typedef enum tern_kept {
     TERN_KEPT_PROTOCOLS = 3,   /* swarm/'s: what a peer whom we dialled speaks */
 } tern_kept;
 
+/* What we are when both sides dial at once. */
+typedef enum tern_punch_role {
+    TERN_PUNCH_NONE,
+    TERN_PUNCH_CLIENT, /* of security and muxer, whatever the sockets say */
+    TERN_PUNCH_SERVER,
+} tern_punch_role;
+
 /* A dial that somebody waits for. */
 typedef struct tern_net_dial tern_net_dial;
 
@@ -137,7 +144,18 @@ typedef struct tern_net_ops {
                                 tern_multiaddr *const *addrs, size_t n,
                                 void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                                 void *owner);
+    /* Punches a hole: dials exactly these addresses, all at once and again and again until
+     * `deadline`, from the ports that we listen on, while the peer does the same. It has succeeded
+     * with the first direct connection to the peer, whoever made it. Else as dial. */
+    tern_net_dial *(*punch)(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs,
+                            size_t n, tern_punch_role role, uint64_t deadline,
+                            void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                            void *owner);
     void (*cancel_dial)(tern_net_dial *dial);
+    /* While net->punching: a datagram without meaning came from there to a port that we listen on,
+     * as a peer sends them to open its NAT. If a hole is punched to that IP as the client, it is
+     * dialled there too: its NAT has chosen another port than others saw. */
+    void (*knocked)(tern_net *net, const tern_endpoint *from);
     /* Whether a transport of ours dials such an address. */
     bool (*dials)(tern_net *net, const tern_multiaddr *addr);
     /* What our listeners say of their addresses has changed: others are told. */
@@ -148,6 +166,10 @@ typedef struct tern_net_ops {
                      uint64_t expires, const tern_error *why);
     /* Whether others can reach us at this address of ours is judged otherwise than before. */
     void (*reached)(tern_net *net, const tern_multiaddr *addr, tern_reachability verdict);
+    /* A direct connection to a peer who was met through a relay was tried for, in so many attempts
+     * and so long; why NULL: it is there. */
+    void (*punched)(tern_net *net, const tern_peer_id *peer, unsigned attempts, uint64_t time,
+                    const tern_error *why);
     /* While a tag protects a peer its connections are not closed for being idle. TERN_E_NOMEM,
      * TERN_E_LIMIT; taking it away is always 0. */
     int (*protect)(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);
@@ -184,6 +206,7 @@ struct tern_net {
     tern_crowds pending;        /* incoming connections that are not secured yet, on any road */
     tern_deferred sockets_gone; /* queued when the last of these goes; fn NULL = nobody waits */
     uint64_t conn_ids;          /* the last one given */
+    uint32_t punching;          /* holes that are punched as the client at the moment */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
     struct tern_tls_identity *tls;     /* made by secure/tls, freed by the host */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */

@@ -13,6 +13,9 @@ typedef struct tern_dial_op {
     const char *host;      /* the name it was resolved from (Host, SNI), NULL if none */
     tern_peer_id expected; /* for transports that yield conns; len 0 = anybody */
     bool any_port;         /* do not dial from a port that we listen on */
+    bool server; /* the peer dials us at the same time, and is the client (a hole is punched). A
+                    transport that yields conns only opens the way for it, until the op ends; the
+                    conn comes to its listener */
     /* out, on success: one of the two, the caller's */
     tern_stream *stream;
     tern_conn *conn;
@@ -33,7 +36,8 @@ typedef struct tern_listener_events {
 
 typedef struct tern_transport {
     const char *name; /* as in facts: "tcp", "ws" */
-    bool native; /* yields conns, secured by themselves: a private network cannot go over them */
+    bool native;  /* yields conns, secured by themselves: a private network cannot go over them */
+    bool punches; /* holes can be punched for it: it knows tern_dial_op.server */
     bool (*dials)(const tern_multiaddr *addr); /* by its components alone */
     bool (*listens)(const tern_multiaddr *addr);
     /* Starts op->op. 0, or an error at once with op not started (*reterr says why). */

@@ -10,6 +10,7 @@
 
 #include "loop/loop.h"
 #include "nat/autonat.h"
+#include "nat/punch.h"
 #include "nat/reach.h"
 #include "nat/relay.h"
 #include "proto/identify.h"
@@ -33,6 +34,7 @@ struct tern_node {
     tern_relay *relay; /* NULL: not served */
     tern_reach *reach;
     tern_autonat *autonat;   /* NULL: not served */
+    tern_puncher *puncher;   /* NULL: not tried */
     tern_stranger *stranger; /* made when it is needed */
     tern_page *page;
     tern_certificate *certificate; /* NULL without files of one */

@@ -111,6 +111,15 @@ static void on_reservation(void *owner, const tern_multiaddr *addr, const tern_p
     }
 }
 
+static void on_punched(void *owner, const tern_peer_id *peer, unsigned attempts, uint64_t time,
+                       const tern_error *why)
+{
+    tern_node *node = owner;
+    if (node->options.events != NULL && node->options.events->on_hole_punch != NULL) {
+        node->options.events->on_hole_punch(node->options.owner, node, peer, attempts, time, why);
+    }
+}
+
 static void on_awake(void *owner)
 {
     tern_node_probe_all(owner);
@@ -170,6 +179,7 @@ static const tern_swarm_events swarm_events = {
     .on_addresses = on_addresses,
     .on_reservation = on_reservation,
     .on_reachability = tern_node_on_reachability,
+    .on_punched = on_punched,
     .on_awake = on_awake,
     .on_stopped = on_stopped,
 };
@@ -270,7 +280,8 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     if (node->options.relay_service && (code = tern_node_serve_relay(node)) != 0) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
-    if ((code = tern_node_start_autonat(node)) != 0) {
+    if ((code = tern_node_start_autonat(node)) != 0 ||
+        (node->options.hole_punch && (code = tern_puncher_new(net, &node->puncher)) != 0)) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
     if (!node->options.no_ping && (code = tern_ping_serve(net)) != 0) {
@@ -422,6 +433,9 @@ static void stop_here(void *arg)
     if (node->reach != NULL) {
         tern_reach_stop(node->reach);
     }
+    if (node->puncher != NULL) {
+        tern_puncher_stop(node->puncher);
+    }
     tern_node_stop_stranger(node);
     tern_swarm_stop(node->swarm);
 }
@@ -453,6 +467,7 @@ void tern_node_free(tern_node *node)
     tern_node_free_protocols(node);
     tern_identify_free(node->identify);
     tern_relay_free(node->relay);
+    tern_puncher_free(node->puncher);
     tern_reach_free(node->reach);
     tern_autonat_free(node->autonat);
     tern_node_free_stranger(node);

@@ -5,6 +5,7 @@
 #include "mux/mplex.h"
 #include "mux/yamux.h"
 #include "nat/autonat_message.h"
+#include "nat/punch_message.h"
 #include "nat/circuit.h"
 #include "nat/relay_message.h"
 #include "proto/identify.h"
@@ -50,6 +51,7 @@ static const tern_feature features[] = {
     {"protocol", "autonat", TERN_AUTONAT_1_ID, true, true},
     {"protocol", "autonat 2 dial request", TERN_AUTONAT_REQUEST_ID, true, true},
     {"protocol", "autonat 2 dial back", TERN_AUTONAT_DIAL_BACK_ID, true, true},
+    {"protocol", "hole punching (DCUtR)", TERN_PUNCH_ID, true, true},
     {"key", "ed25519", "", true, true},
     {"key", "secp256k1", "", true, true},
     {"key", "ecdsa", "P-256", true, true},

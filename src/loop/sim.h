@@ -53,11 +53,20 @@ int tern_sim_add_txt(tern_sim *sim, const char *name, const char *text);
  * again, the mapping moves, and the one before is no more. One port a host; 0 ends it. */
 void tern_sim_nat(tern_loop *host, uint16_t port, const tern_endpoint *seen);
 
+/* What of the other side something depends on (RFC 4787). */
+typedef enum tern_sim_rule {
+    TERN_SIM_ANY, /* nothing */
+    TERN_SIM_BY_ADDRESS,
+    TERN_SIM_BY_PORT, /* its address and port */
+} tern_sim_rule;
+
 /* What stands before the whole host. outside (may be NULL): a NAT, and the others see that address
- * instead of the host's, with the same ports; the host's own is nobody's. filter: only who was sent
- * to from a port may send there (filtering by address and port), counted from the first call on;
- * without it everybody may. TERN_E_ADDRINUSE, TERN_E_MALFORMED, TERN_E_NOMEM. */
-int tern_sim_shield(tern_loop *host, const char *outside, bool filter);
+ * instead of the host's; the host's own is nobody's. mapping: ANY, with the same ports; else with
+ * another one, that nobody can guess, for each address (and port) that is sent to. filtering: only
+ * who was sent to, counted from the first call on, may send to that port. TERN_E_ADDRINUSE,
+ * TERN_E_MALFORMED, TERN_E_NOMEM. */
+int tern_sim_shield(tern_loop *host, const char *outside, tern_sim_rule mapping,
+                    tern_sim_rule filtering);
 
 /* A host vanishes: its connections go silent (peers see nothing until they time out). */
 void tern_sim_crash(tern_loop *host);

@@ -9,7 +9,7 @@
 
 #include "loop/sim_world.h"
 
-enum { ASKED_KEY = 3 + SIM_ENDPOINT_KEY };
+enum { WAY_KEY = 3 + SIM_ENDPOINT_KEY };
 
 /* --- one UDP port --- */
 
@@ -42,11 +42,13 @@ static bool port_in(const struct sim_host *host, struct sim_packet *p)
 
 /* --- the whole host --- */
 
-int tern_sim_shield(tern_loop *loop, const char *outside, bool filter)
+int tern_sim_shield(tern_loop *loop, const char *outside, tern_sim_rule mapping,
+                    tern_sim_rule filtering)
 {
     struct sim_host *host = tern_sim_host_of(loop);
     host->shielded = true;
-    host->filter = filter;
+    host->mapping = mapping;
+    host->filtering = filtering;
     if (outside == NULL) {
         return 0;
     }
@@ -72,15 +74,18 @@ void tern_sim_unshield(struct sim_host *host)
         tern_map_remove(&host->sim->ips, key, SIM_IP_KEY);
     }
     tern_map_free(&host->asked);
+    tern_map_free(&host->mapped);
 }
 
-/* The way from a port of ours to somebody. */
-static void asked_key(uint8_t out[ASKED_KEY], const struct sim_packet *p, const tern_endpoint *ours,
-                      const tern_endpoint *theirs)
+/* The way from a port to somebody, as far as a rule looks. */
+static void way_key(uint8_t out[WAY_KEY], const struct sim_packet *p, uint16_t port,
+                    const tern_endpoint *theirs, tern_sim_rule rule)
 {
+    tern_endpoint to = *theirs;
+    to.port = rule == TERN_SIM_BY_PORT ? to.port : 0;
     out[0] = p->kind == SIM_UDP;
-    tern_put16(out + 1, ours->port);
-    tern_sim_key(out + 3, theirs);
+    tern_put16(out + 1, port);
+    tern_sim_key(out + 3, &to);
 }
 
 static bool same_ip(const tern_endpoint *a, const tern_endpoint *b)
@@ -88,16 +93,69 @@ static bool same_ip(const tern_endpoint *a, const tern_endpoint *b)
     return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
+/* --- mappings --- */
+
+enum { MAPPED_FIRST = 20000, MAPPED_COUNT = 40000 };
+
+static void outside_key(uint8_t out[3], const struct sim_packet *p, uint16_t port)
+{
+    out[0] = p->kind == SIM_UDP;
+    tern_put16(out + 1, port);
+}
+
+/* The port outside that a packet leaves from; 0 without memory. */
+static uint16_t port_outside(struct sim_host *host, const struct sim_packet *p)
+{
+    uint8_t key[WAY_KEY], back[3];
+    if (host->mapping == TERN_SIM_ANY || host->outside.family != p->src.family) {
+        return p->src.port;
+    }
+    way_key(key, p, p->src.port, &p->dst, host->mapping);
+    uintptr_t port = (uintptr_t)tern_map_get(&host->mapped, key, sizeof key);
+    while (port == 0) {
+        uint16_t any;
+        tern_loop_random(&host->loop, &any, sizeof any);
+        outside_key(back, p, (uint16_t)(MAPPED_FIRST + any % MAPPED_COUNT));
+        if (tern_map_get(&host->mapped, back, sizeof back) != NULL) {
+            continue;
+        }
+        port = (uintptr_t)(MAPPED_FIRST + any % MAPPED_COUNT);
+        if (tern_map_set(&host->mapped, key, sizeof key, (void *)port) != 0 ||
+            tern_map_set(&host->mapped, back, sizeof back, (void *)(uintptr_t)p->src.port) != 0) {
+            return 0;
+        }
+    }
+    return (uint16_t)port;
+}
+
+/* The port of ours that one outside leads to; 0: none. */
+static uint16_t port_inside(const struct sim_host *host, const struct sim_packet *p)
+{
+    uint8_t key[3];
+    if (host->mapping == TERN_SIM_ANY || host->outside.family != p->dst.family) {
+        return p->dst.port;
+    }
+    outside_key(key, p, p->dst.port);
+    return (uint16_t)(uintptr_t)tern_map_get(&host->mapped, key, sizeof key);
+}
+
+/* --- packets --- */
+
 bool tern_sim_nat_out(struct sim_host *host, struct sim_packet *p)
 {
-    uint8_t key[ASKED_KEY];
+    uint8_t by_address[WAY_KEY], by_port[WAY_KEY];
     if (tern_sim_owns(host, &p->dst)) {
         return true;
     }
-    asked_key(key, p, &p->src, &p->dst);
-    if (host->shielded && tern_map_set(&host->asked, key, sizeof key, host) != 0) {
+    uint16_t port = port_outside(host, p);
+    way_key(by_address, p, port, &p->dst, TERN_SIM_BY_ADDRESS);
+    way_key(by_port, p, port, &p->dst, TERN_SIM_BY_PORT);
+    if (port == 0 ||
+        (host->shielded && (tern_map_set(&host->asked, by_address, sizeof by_address, host) != 0 ||
+                            tern_map_set(&host->asked, by_port, sizeof by_port, host) != 0))) {
         return false;
     }
+    p->src.port = port;
     port_out(host, p);
     if (host->outside.family == p->src.family) {
         memcpy(p->src.ip, host->outside.ip, sizeof p->src.ip);
@@ -107,13 +165,15 @@ bool tern_sim_nat_out(struct sim_host *host, struct sim_packet *p)
 
 bool tern_sim_nat_in(struct sim_host *host, struct sim_packet *p)
 {
-    uint8_t key[ASKED_KEY];
+    uint8_t key[WAY_KEY];
     if (p->inside == host || tern_sim_owns(host, &p->src)) {
         return true;
     }
     if (!port_in(host, p)) {
         return false;
     }
+    way_key(key, p, p->dst.port, &p->src, host->filtering);
+    p->dst.port = port_inside(host, p);
     if (host->outside.family == p->dst.family) {
         if (!same_ip(&p->dst, &host->outside)) {
             return false; /* its own address is nobody's outside */
@@ -124,6 +184,6 @@ bool tern_sim_nat_in(struct sim_host *host, struct sim_packet *p)
         }
         memcpy(p->dst.ip, to.ip, sizeof p->dst.ip);
     }
-    asked_key(key, p, &p->dst, &p->src);
-    return !host->filter || tern_map_get(&host->asked, key, sizeof key) != NULL;
+    return p->dst.port != 0 &&
+           (host->filtering == TERN_SIM_ANY || tern_map_get(&host->asked, key, sizeof key) != NULL);
 }

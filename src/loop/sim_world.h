@@ -98,11 +98,13 @@ struct sim_host {
     tern_map udps;         /* local endpoint -> struct sim_udp */
     tern_list tcps;        /* every struct sim_tcp, the dead ones too */
     tern_endpoint outside; /* a NAT's address before it; family 0 = none */
-    bool shielded, filter; /* filter: only who was sent to may answer ... */
-    tern_map asked;        /* ... from which port to whom, since it is shielded */
-    tern_map cookies;      /* ip -> id of the host that gave one, for TCP Fast Open */
-    tern_list calls;       /* posted, not yet run */
-    tern_sched grave;      /* what a crashed host's timers and calls are queued in; never run */
+    bool shielded;
+    tern_sim_rule mapping, filtering;
+    tern_map asked;   /* from which port outside to whom was sent, since it is shielded */
+    tern_map mapped;  /* port and who is sent to -> port outside; port outside -> port */
+    tern_map cookies; /* ip -> id of the host that gave one, for TCP Fast Open */
+    tern_list calls;  /* posted, not yet run */
+    tern_sched grave; /* what a crashed host's timers and calls are queued in; never run */
 };
 
 static inline struct sim_host *tern_sim_host_of(tern_loop *loop)

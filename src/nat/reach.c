@@ -166,10 +166,10 @@ static void hear_observed(tern_reach *r, const tern_conn *conn, const tern_ident
 static void on_identified(tern_net_ear *ear, tern_conn *conn, const tern_identity *identity)
 {
     tern_reach *r = TERN_CONTAINER(ear, tern_reach, ear);
+    hear_observed(r, conn, identity);
     if (r->stopped || r->forced != TERN_REACHABILITY_UNKNOWN) {
         return;
     }
-    hear_observed(r, conn, identity);
     tern_reach_core_hurry(&r->core, tern_loop_now(r->net->loop));
     reach_work_in(r, IDENTIFIED_TIME);
 }
@@ -281,6 +281,46 @@ size_t tern_reach_found(tern_reach *r, tern_multiaddr **out, size_t cap)
         }
     }
     return n;
+}
+
+size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
+{
+    tern_observed_address seen[TERN_REACH_TARGETS_MAX];
+    tern_multiaddr *const *all;
+    size_t count = r->net->ops->listening(r->net, &all), n = 0;
+    for (size_t i = 0; i < count && n < cap; i++) {
+        tern_endpoint e;
+        uint32_t transport;
+        if (endpoint_of(all[i], &e, &transport) && tern_endpoint_is_public(&e)) {
+            n = add_once(out, n, tern_multiaddr_ref(all[i]));
+        }
+    }
+    count = tern_observed_addresses(&r->observed, tern_loop_now(r->net->loop), 1, seen,
+                                    TERN_REACH_TARGETS_MAX);
+    for (size_t i = 0; i < count && n < cap; i++) {
+        tern_reach_target t = {
+            .transport = seen[i].transport, .at = seen[i].seen, .port = seen[i].port};
+        n += reach_addresses_of(r, &t, out + n, cap - n);
+    }
+    return n;
+}
+
+bool tern_reach_ports_vary(const tern_reach *r)
+{
+    tern_observed_address seen[TERN_REACH_TARGETS_MAX];
+    size_t n = tern_observed_addresses(&r->observed, tern_loop_now(r->net->loop), 1, seen,
+                                       TERN_REACH_TARGETS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < i; k++) {
+            const tern_observed_address *a = &seen[i], *b = &seen[k];
+            if (a->transport == b->transport && a->port == b->port &&
+                a->seen.family == b->seen.family && a->seen.port != b->seen.port &&
+                memcmp(a->seen.ip, b->seen.ip, sizeof a->seen.ip) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 tern_list *tern_reach_asks(tern_reach *r)

@@ -35,6 +35,13 @@ tern_reachability tern_reach_of(const tern_reach *reach, const tern_multiaddr *a
  * caller, at most cap. */
 size_t tern_reach_found(tern_reach *reach, tern_multiaddr **out, size_t cap);
 
+/* Where a hole may be punched to: public addresses of ours, and those that anybody sees us at:
+ * references for the caller, at most cap. Nothing is promised of them. */
+size_t tern_reach_candidates(tern_reach *reach, tern_multiaddr **out, size_t cap);
+
+/* Whether peers see one port of ours at several ports of one address: our NAT is symmetric. */
+bool tern_reach_ports_vary(const tern_reach *reach);
+
 /* The questions under way (tern_autonat_ask), for whoever hears dial-backs. */
 tern_list *tern_reach_asks(tern_reach *reach);
 

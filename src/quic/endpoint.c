@@ -304,6 +304,16 @@ static void accept_initial(quic_endpoint *e, tern_datagram *d)
     quic_conn_read(conn, d);
 }
 
+/* Whether it may be a peer's that punches a hole (knock.c): whatever its bytes seem to say. */
+static bool is_knock(quic_endpoint *e, const tern_datagram *d)
+{
+    if (e->net->punching == 0 || d->len != QUIC_KNOCK) {
+        return false;
+    }
+    e->net->ops->knocked(e->net, &d->from);
+    return true;
+}
+
 static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
 {
     quic_endpoint *e = owner;
@@ -311,6 +321,9 @@ static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
     (void)udp;
     e->net->counters.bytes_in += d->len;
     int r = ngtcp2_pkt_decode_version_cid(&vc, d->data, d->len, QUIC_CID);
+    if ((r != 0 || tern_map_get(&e->cids, vc.dcid, vc.dcidlen) == NULL) && is_knock(e, d)) {
+        return;
+    }
     if (r == NGTCP2_ERR_VERSION_NEGOTIATION) {
         negotiate_version(e, d, &vc);
         return;

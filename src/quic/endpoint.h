@@ -31,6 +31,7 @@ enum {
     QUIC_BATCH = 65487,        /* bytes of packets sent at once: what a call takes with IPv6 */
     QUIC_RESETS_MAX = 16,      /* stateless resets a second */
     QUIC_LOOKS_MAX = 64,       /* datagrams a second that may be such of a peer's */
+    QUIC_KNOCK = 64,           /* bytes of a datagram that punches a hole */
     QUIC_EARLY_CONNS = 16,     /* incoming conns with 0-RTT data whose handshake is not done */
 };
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "quic/conn.h"
+#include "quic/knock.h"
 
 static const uint32_t by_ip[] = {TERN_MA_IP4, TERN_MA_UDP, TERN_MA_QUIC_V1, 0};
 static const uint32_t by_name[] = {TERN_MA_DNS, TERN_MA_UDP, TERN_MA_QUIC_V1, 0};
@@ -58,6 +59,11 @@ static int begin(tern_dial_op *op, const tern_endpoint *to, const tern_quic_app 
     tern_endpoint from = source(op->net, to, op->any_port);
     code = quic_endpoint_use(quic, &from, &e, reterr);
     if (code != 0) {
+        return code;
+    }
+    if (op->server) {
+        code = quic_knock(e, op, to, reterr);
+        quic_endpoint_unuse(e); /* the op uses it now */
         return code;
     }
     quic_conn *c = quic_conn_dial(e, op, to, app, session);
@@ -160,6 +166,7 @@ static int listen_on(tern_net *net, const tern_multiaddr *addr, const tern_liste
 const tern_transport tern_quic_transport = {
     .name = "quic-v1",
     .native = true,
+    .punches = true,
     .dials = dials,
     .listens = listens,
     .dial = dial,

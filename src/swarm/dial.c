@@ -13,7 +13,7 @@
 #include "swarm/dial_rank.h"
 #include "swarm/resolve.h"
 
-enum { PARALLEL_MAX = 8 };
+enum { PARALLEL_MAX = 8, KNOCKS_MAX = 4 };
 
 typedef struct name {
     tern_list link;
@@ -36,6 +36,7 @@ static void free_name(name *n)
 
 static void free_dialer(tern_dialer *d)
 {
+    d->swarm->net.punching -= d->punch == TERN_PUNCH_CLIENT;
     tern_list_remove(&d->link);
     tern_timer_stop(&d->next);
     tern_deferred_cancel(&d->step);
@@ -166,6 +167,12 @@ static void on_next(tern_timer *timer)
     step(TERN_CONTAINER(timer, tern_dialer, next));
 }
 
+void dialer_pause(tern_dialer *d, uint64_t time)
+{
+    tern_loop *loop = d->swarm->net.loop;
+    tern_timer_start(loop, &d->next, tern_loop_now(loop) + time, on_next);
+}
+
 static void on_step(tern_deferred *deferred)
 {
     step(TERN_CONTAINER(deferred, tern_dialer, step));
@@ -191,10 +198,35 @@ static bool best_waiting(tern_dialer *d, size_t *ret)
     return true;
 }
 
+/* Both sides dial: everything at once, and again after a pause. Until the request's deadline; one
+ * that cannot be dialled at all stays where it is. */
+static void step_punch(tern_dialer *d)
+{
+    tern_conn *conn = tern_swarm_find(d->swarm, &d->peer);
+    if (conn != NULL && !tern_conn_relayed(conn)) {
+        dialer_finish(d, conn, NULL);
+        return;
+    }
+    size_t left = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->candidates[i].state == WAITING && !tern_timer_armed(&d->next)) {
+            dialer_start(d, i);
+        }
+        left += d->candidates[i].state != FAILED;
+    }
+    if (left == 0) {
+        give_up(d);
+    }
+}
+
 /* Starts what may start now; ends the dialer when nothing is left. */
 static void step(tern_dialer *d)
 {
     size_t i;
+    if (d->punch != TERN_PUNCH_NONE) {
+        step_punch(d);
+        return;
+    }
     while (!tern_timer_armed(&d->next) && d->running < PARALLEL_MAX && best_waiting(d, &i)) {
         uint64_t stagger = tern_dial_rank_of(d->candidates[i].addr).stagger;
         dialer_start(d, i);
@@ -246,10 +278,18 @@ static void resolved(tern_op *op, const tern_error *error)
     tern_defer(d->swarm->net.loop, &d->step);
 }
 
+/* Whether a hole can be punched for it. */
+static bool punchable(const tern_dialer *d, const tern_multiaddr *addr)
+{
+    const tern_transport *t = tern_swarm_transport_for(d->swarm, addr);
+    return t != NULL && t->punches && !tern_resolve_needed(addr);
+}
+
 static void add_address(tern_dialer *d, tern_multiaddr *addr)
 {
     tern_ma_part part;
-    if (d->direct && tern_ma_find(addr, TERN_MA_P2P_CIRCUIT, &part)) {
+    if ((d->direct && tern_ma_find(addr, TERN_MA_P2P_CIRCUIT, &part)) ||
+        (d->punch != TERN_PUNCH_NONE && !punchable(d, addr))) {
         return;
     }
     if (!tern_resolve_needed(addr)) {
@@ -308,6 +348,8 @@ static tern_dialer *new_dialer(tern_swarm *swarm, const tern_dial_request *r)
         d->peer = r->peer;
         d->alone = r->fresh || r->only;
         d->only = r->only;
+        d->punch = r->punch;
+        swarm->net.punching += d->punch == TERN_PUNCH_CLIENT;
         d->direct = r->direct;
         tern_known_peer *known =
             r->peer.len > 0 ? tern_peerstore_get(&swarm->store, &r->peer) : NULL;
@@ -393,5 +435,50 @@ void tern_swarm_cancel_dials(tern_swarm *swarm)
     tern_fail(&why, TERN_E_CANCELLED, "swarm", "the node is stopping");
     while (!tern_list_empty(&swarm->dials)) {
         dialer_finish(TERN_CONTAINER(swarm->dials.next, tern_dialer, link), NULL, &why);
+    }
+}
+
+/* ---- holes ---- */
+
+void tern_swarm_dial_met(tern_swarm *swarm, const tern_peer_id *peer)
+{
+    for (tern_list *l = swarm->dials.next; l != &swarm->dials; l = l->next) {
+        tern_dialer *d = TERN_CONTAINER(l, tern_dialer, link);
+        if (d->punch != TERN_PUNCH_NONE && tern_peer_id_equal(&d->peer, peer)) {
+            tern_defer(swarm->net.loop, &d->step);
+        }
+    }
+}
+
+/* The same address at the port that the peer knocks from. */
+static void follow(tern_dialer *d, const tern_endpoint *from)
+{
+    tern_endpoint at;
+    uint32_t transport;
+    for (size_t i = 0; i < d->count && d->knocks < KNOCKS_MAX; i++) {
+        const tern_multiaddr *addr = d->candidates[i].addr;
+        if (tern_ma_endpoint(addr, &at, &transport) && transport == TERN_MA_UDP &&
+            at.family == from->family && memcmp(at.ip, from->ip, sizeof at.ip) == 0 &&
+            at.port != from->port) {
+            tern_multiaddr *other = tern_ma_at(addr, from);
+            size_t before = d->count;
+            if (other != NULL) {
+                add_candidate(d, other, NULL);
+                tern_multiaddr_unref(other);
+            }
+            d->knocks += d->count > before;
+            return;
+        }
+    }
+}
+
+void tern_swarm_dial_knocked(tern_net *net, const tern_endpoint *from)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    for (tern_list *l = swarm->dials.next; l != &swarm->dials; l = l->next) {
+        tern_dialer *d = TERN_CONTAINER(l, tern_dialer, link);
+        if (d->punch == TERN_PUNCH_CLIENT) {
+            follow(d, from);
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 #define KEEP_ADDRESS  (7 * 24 * 3600 * TERN_SEC) /* one that worked */
 #define DOUBT_ADDRESS (24 * 3600 * TERN_SEC)     /* one that did not */
+#define PUNCH_PAUSE   (200 * TERN_MS)
 
 void dialer_free_attempt(candidate *c)
 {
@@ -42,6 +43,21 @@ static void judge_udp(tern_dialer *d, const candidate *winner)
     }
 }
 
+/* While a hole is punched an address that failed is dialled again after a pause: the other side was
+ * not there yet. */
+static bool again(tern_dialer *d, candidate *c)
+{
+    int code = c->error.code;
+    if (d->punch == TERN_PUNCH_NONE || code == TERN_E_UNSUPPORTED || code == TERN_E_GATED) {
+        return false;
+    }
+    c->state = WAITING;
+    if (!tern_timer_armed(&d->next)) {
+        dialer_pause(d, PUNCH_PAUSE);
+    }
+    return true;
+}
+
 void dialer_fail(tern_dialer *d, size_t i, const tern_error *error)
 {
     candidate *c = &d->candidates[i];
@@ -49,7 +65,7 @@ void dialer_fail(tern_dialer *d, size_t i, const tern_error *error)
     bool was_running = c->state == RUNNING || c->state == WON;
     TERN_LOG(TERN_LOG_DEBUG, "dial", "%s failed: %s: %s", tern_multiaddr_text(c->addr), copy.layer,
              copy.text);
-    if (d->peer.len > 0) {
+    if (d->peer.len > 0 && !d->only) {
         tern_peerstore_doubt(&d->swarm->store, &d->peer, c->addr,
                              tern_loop_now(d->swarm->net.loop) + DOUBT_ADDRESS);
     }
@@ -59,6 +75,9 @@ void dialer_fail(tern_dialer *d, size_t i, const tern_error *error)
     d->swarm->net.counters.dial_failures++;
     if (was_running) {
         d->running--;
+    }
+    if (again(d, c)) {
+        return;
     }
     d->next.at = 0;
     tern_timer_stop(&d->next); /* the next one starts at once */
@@ -76,7 +95,9 @@ static void win(tern_dialer *d, attempt *a)
     a->upgrade.conn = NULL;
     a->dial.conn = NULL;
     d->candidates[i].state = WON;
-    judge_udp(d, &d->candidates[i]);
+    if (d->punch == TERN_PUNCH_NONE) {
+        judge_udp(d, &d->candidates[i]);
+    }
     if (tern_swarm_add(swarm, conn, &error) != 0) {
         dialer_fail(d, i, &error);
         return;
@@ -103,7 +124,7 @@ static void upgraded(tern_op *op, const tern_error *error)
     bool refused = a->upgrade.retry && !c->cautious;
     bool crossed = a->upgrade.crossed && !c->crossed;
     dialer_fail(d, a->candidate, error);
-    if (refused || crossed) {
+    if (d->punch == TERN_PUNCH_NONE && (refused || crossed)) {
         c->cautious |= refused;
         c->crossed |= crossed;
         c->state = WAITING;
@@ -117,12 +138,13 @@ static void start_upgrade(attempt *a)
     a->upgrade = (tern_upgrade){.net = &swarm->net,
                                 .parts = &swarm->parts,
                                 .stream = a->dial.stream,
-                                .initiator = true,
+                                .initiator = a->dialer->punch != TERN_PUNCH_SERVER,
                                 .optimistic = !c->cautious,
                                 .expected = a->dialer->peer,
                                 .facts = {.local = a->dial.local,
                                           .remote = tern_multiaddr_ref(c->addr),
-                                          .transport = a->transport->name}};
+                                          .transport = a->transport->name,
+                                          .inbound = a->dialer->punch == TERN_PUNCH_SERVER}};
     a->dial.stream = NULL;
     a->dial.local = NULL;
     tern_op_init(&a->upgrade.op, swarm->net.loop, a->dial.op.deadline, upgraded);
@@ -198,6 +220,7 @@ void dialer_start(tern_dialer *d, size_t i)
     a->dial.host = c->host;
     a->dial.expected = d->peer;
     a->dial.any_port = c->crossed;
+    a->dial.server = d->punch == TERN_PUNCH_SERVER;
     tern_op_init(&a->dial.op, swarm->net.loop,
                  tern_loop_now(swarm->net.loop) + swarm->net.limits.dial_time, dialled);
     if (transport->dial(&a->dial, &error) != 0) {

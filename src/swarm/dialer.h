@@ -34,6 +34,8 @@ struct tern_dialer {
     bool alone;    /* a fresh connection was asked for: nobody joins */
     bool direct;   /* not through a relay */
     bool only;     /* nothing but what was asked for */
+    tern_punch_role punch;
+    unsigned knocks; /* candidates that came by them */
     tern_list requests;
     candidate candidates[TERN_DIAL_ADDRS_MAX];
     size_t count, running;
@@ -45,6 +47,9 @@ struct tern_dialer {
 
 /* dial.c: ends all requests, then the dialer. conn NULL: error says why. */
 void dialer_finish(tern_dialer *d, tern_conn *conn, const tern_error *error);
+
+/* dial.c: nothing more is started for so long. */
+void dialer_pause(tern_dialer *d, uint64_t time);
 
 /* dial_attempt.c: starts a candidate; what becomes of it steps the dialer, or finishes it. */
 void dialer_start(tern_dialer *d, size_t i);

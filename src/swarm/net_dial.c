@@ -18,8 +18,15 @@ static void dialled(tern_op *op, const tern_error *error)
     copy.done(copy.owner, why.code == 0 ? copy.request.conn : NULL, &why);
 }
 
+/* What every one of them is asked for. */
+typedef struct way {
+    bool only;
+    tern_punch_role punch;
+    uint64_t deadline;
+} way;
+
 static tern_net_dial *start(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs,
-                            size_t n, bool only,
+                            size_t n, way how,
                             void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                             void *owner)
 {
@@ -31,10 +38,11 @@ static tern_net_dial *start(tern_net *net, const tern_peer_id *peer, tern_multia
     d->request.addrs = addrs;
     d->request.addr_count = n;
     d->request.direct = true;
-    d->request.only = only;
+    d->request.only = how.only;
+    d->request.punch = how.punch;
     d->done = done;
     d->owner = owner;
-    tern_op_init(&d->request.op, net->loop, TERN_NEVER, dialled);
+    tern_op_init(&d->request.op, net->loop, how.deadline, dialled);
     if (tern_swarm_dial(tern_swarm_of(net), &d->request) != 0) {
         tern_free(d);
         return NULL;
@@ -47,14 +55,24 @@ tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *con
                     void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                     void *owner)
 {
-    return start(net, peer, addrs, n, false, done, owner);
+    return start(net, peer, addrs, n, (way){.deadline = TERN_NEVER}, done, owner);
 }
 
 tern_net_dial *tern_swarm_net_dial_only(
     tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
     void (*done)(void *owner, tern_conn *conn, const tern_error *error), void *owner)
 {
-    return start(net, peer, addrs, n, true, done, owner);
+    return start(net, peer, addrs, n, (way){.only = true, .deadline = TERN_NEVER}, done, owner);
+}
+
+tern_net_dial *
+tern_swarm_net_punch(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs,
+                     size_t n, tern_punch_role role, uint64_t deadline,
+                     void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                     void *owner)
+{
+    way how = {.only = true, .punch = role, .deadline = deadline};
+    return start(net, peer, addrs, n, how, done, owner);
 }
 
 void tern_swarm_cancel_net_dial(tern_net_dial *d)

@@ -17,6 +17,8 @@ static void identified(tern_net *net, tern_conn *conn, const tern_identity *iden
 static bool admits(tern_net *net, const tern_endpoint *remote);
 static bool dials(tern_net *net, const tern_multiaddr *addr);
 static void reached(tern_net *net, const tern_multiaddr *addr, tern_reachability verdict);
+static void punched(tern_net *net, const tern_peer_id *peer, unsigned attempts, uint64_t time,
+                    const tern_error *why);
 static void readdress(tern_net *net);
 static void reserved(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
                      uint64_t expires, const tern_error *why);
@@ -40,11 +42,14 @@ static const tern_net_ops net_ops = {
     .recall = tern_swarm_recall,
     .dial = tern_swarm_net_dial,
     .dial_only = tern_swarm_net_dial_only,
+    .punch = tern_swarm_net_punch,
+    .knocked = tern_swarm_dial_knocked,
     .cancel_dial = tern_swarm_cancel_net_dial,
     .dials = dials,
     .readdress = readdress,
     .reserved = reserved,
     .reached = reached,
+    .punched = punched,
     .protect = protect,
     .relieve = tern_connmgr_over,
 };
@@ -359,8 +364,14 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
     tern_conn_take(conn, &conn_events, c);
     swarm->events->on_connected(swarm->owner, conn);
     tell_ears(&swarm->net, conn, false);
+    tern_swarm_dial_met(swarm, &conn->facts.peer);
     tern_connmgr_check(swarm);
     return 0;
+}
+
+static int worth(const tern_conn *conn)
+{
+    return conn->facts.limited ? 0 : tern_conn_relayed(conn) ? 1 : 2;
 }
 
 tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *id)
@@ -372,8 +383,7 @@ tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *id)
     }
     for (tern_list *l = peer->conns.next; l != &peer->conns; l = l->next) {
         tern_conn *conn = TERN_CONTAINER(l, tern_swarm_conn, peer_link)->conn;
-        bool better = best == NULL || best->facts.limited || !conn->facts.limited;
-        if (!conn->closing && !conn->finished && better) {
+        if (!conn->closing && !conn->finished && (best == NULL || worth(conn) >= worth(best))) {
             best = conn;
         }
     }
@@ -456,6 +466,15 @@ static void reached(tern_net *net, const tern_multiaddr *addr, tern_reachability
     tern_swarm *swarm = tern_swarm_of(net);
     if (!swarm->stopping && swarm->events->on_reachability != NULL) {
         swarm->events->on_reachability(swarm->owner, addr, verdict);
+    }
+}
+
+static void punched(tern_net *net, const tern_peer_id *peer, unsigned attempts, uint64_t time,
+                    const tern_error *why)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    if (!swarm->stopping && swarm->events->on_punched != NULL) {
+        swarm->events->on_punched(swarm->owner, peer, attempts, time, why);
     }
 }
 

@@ -47,6 +47,9 @@ typedef struct tern_swarm_events {
                            uint64_t expires, const tern_error *why);
     /* See net->ops->reached. */
     void (*on_reachability)(void *owner, const tern_multiaddr *addr, tern_reachability verdict);
+    /* See net->ops->punched. */
+    void (*on_punched)(void *owner, const tern_peer_id *peer, unsigned attempts, uint64_t time,
+                       const tern_error *why);
     void (*on_awake)(void *owner);   /* we stood still: connections may be dead unnoticed */
     void (*on_stopped)(void *owner); /* after tern_swarm_stop: nothing is open any more */
 } tern_swarm_events;
@@ -137,7 +140,8 @@ void tern_swarm_cancel_pending(tern_swarm *swarm);
 /* A secured connection joins the table; limits are charged, on_connected is told. On an error the
  * conn is dropped: TERN_E_SELF, TERN_E_LIMIT, TERN_E_CANCELLED (stopping), TERN_E_NOMEM. */
 int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr);
-/* The best live connection to a peer: not limited before limited, then the newest. NULL if none. */
+/* The best live connection to a peer: direct before relayed before limited, then the newest. NULL
+ * if none. */
 tern_conn *tern_swarm_find(tern_swarm *swarm, const tern_peer_id *peer);
 size_t tern_swarm_close_peer(tern_swarm *swarm, const tern_peer_id *peer, uint64_t code,
                              const char *text);
@@ -166,6 +170,7 @@ typedef struct tern_dial_request {
     bool fresh;  /* a new connection even if there is one */
     bool direct; /* one that a relay limits does not count, and none is dialled through a relay */
     bool only;   /* fresh, and nothing but addrs: the store is not asked, and learns nothing */
+    tern_punch_role punch; /* with `only`: the peer dials too (net->ops->punch) */
     /* out */
     tern_conn *conn;             /* lent: the swarm's */
     tern_dial_attempt *attempts; /* what was tried */
@@ -184,6 +189,9 @@ void tern_dial_request_clear(tern_dial_request *request);
 /* A conn is going: whoever was given it and does not know yet hears that instead. */
 void tern_swarm_dial_lost(tern_swarm *swarm, const tern_conn *conn, const tern_error *why);
 void tern_swarm_cancel_dials(tern_swarm *swarm);
+/* There is a connection to the peer: who punches a hole to it has it. */
+void tern_swarm_dial_met(tern_swarm *swarm, const tern_peer_id *peer);
+void tern_swarm_dial_knocked(tern_net *net, const tern_endpoint *from);
 
 /* ---- net_dial.c ---- */
 tern_net_dial *
@@ -193,6 +201,11 @@ tern_swarm_net_dial(tern_net *net, const tern_peer_id *peer, tern_multiaddr *con
 tern_net_dial *tern_swarm_net_dial_only(
     tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs, size_t n,
     void (*done)(void *owner, tern_conn *conn, const tern_error *error), void *owner);
+tern_net_dial *
+tern_swarm_net_punch(tern_net *net, const tern_peer_id *peer, tern_multiaddr *const *addrs,
+                     size_t n, tern_punch_role role, uint64_t deadline,
+                     void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                     void *owner);
 void tern_swarm_cancel_net_dial(tern_net_dial *dial);
 /* dial_attempt.c: the transport that dials such addresses; NULL if none does. */
 const tern_transport *tern_swarm_transport_for(const tern_swarm *swarm, const tern_multiaddr *addr);

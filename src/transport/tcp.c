@@ -100,6 +100,7 @@ static int listen_on(tern_net *net, const tern_multiaddr *addr, const tern_liste
 
 const tern_transport tern_tcp_transport = {
     .name = "tcp",
+    .punches = true,
     .dials = dials,
     .listens = listens,
     .dial = dial,

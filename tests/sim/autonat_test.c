@@ -159,7 +159,7 @@ static void behind_a_firewall(void **state)
     (void)state;
     scene s;
     scene_make(&s, "6.0.0.1", NULL);
-    assert_int_equal(tern_sim_shield(s.asker->host, NULL, true), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY, TERN_SIM_BY_PORT), 0);
     connect_to(&s, SERVERS);
     sim_nodes_run(&s.w, 180 * TERN_SEC);
     expect_verdict(s.asker, "/ip4/6.0.0.1/tcp/4001 private,");
@@ -176,7 +176,7 @@ static void behind_a_nat_that_lets_in(void **state)
     (void)state;
     scene s;
     scene_make(&s, "10.0.0.9", NULL);
-    assert_int_equal(tern_sim_shield(s.asker->host, "6.0.0.1", false), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, "6.0.0.1", TERN_SIM_ANY, TERN_SIM_ANY), 0);
     connect_to(&s, SERVERS);
     assert_false(announces(s.asker, "6.0.0.1"));
     sim_nodes_run(&s.w, 60 * TERN_SEC);
@@ -194,7 +194,7 @@ static void behind_a_nat(void **state)
     (void)state;
     scene s;
     scene_make(&s, "10.0.0.9", NULL);
-    assert_int_equal(tern_sim_shield(s.asker->host, "6.0.0.1", true), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, "6.0.0.1", TERN_SIM_ANY, TERN_SIM_BY_PORT), 0);
     connect_to(&s, SERVERS);
     sim_nodes_run(&s.w, 180 * TERN_SEC);
     expect_verdict(s.asker, "/ip4/6.0.0.1/tcp/4001 private,");
@@ -251,7 +251,9 @@ static void old_servers(void **state)
     for (int filter = 0; filter < 2; filter++) {
         scene s;
         scene_make(&s, "6.0.0.1", NULL);
-        assert_int_equal(tern_sim_shield(s.asker->host, NULL, filter), 0);
+        assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY,
+                                         filter ? TERN_SIM_BY_PORT : TERN_SIM_ANY),
+                         0);
         for (size_t i = 0; i < SERVERS; i++) {
             tern_swarm_unhandle(tern_node_net(s.servers[i]->node), TERN_AUTONAT_REQUEST_ID);
         }
@@ -273,11 +275,11 @@ static void what_was_public_is_no_more(void **state)
     (void)state;
     scene s;
     scene_make(&s, "6.0.0.1", NULL);
-    assert_int_equal(tern_sim_shield(s.asker->host, NULL, false), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY, TERN_SIM_ANY), 0);
     connect_to(&s, SERVERS);
     sim_nodes_run(&s.w, 60 * TERN_SEC);
     assert_int_equal(tern_node_reachability(s.asker->node), TERN_REACHABILITY_PUBLIC);
-    assert_int_equal(tern_sim_shield(s.asker->host, NULL, true), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY, TERN_SIM_BY_PORT), 0);
     sim_nodes_run(&s.w, 2 * 3600 * TERN_SEC);
     expect_verdict(s.asker, "/ip4/6.0.0.1/tcp/4001 private,");
     expect_verdict(s.asker, "/ip4/6.0.0.1/udp/4001/quic-v1 private,");
@@ -326,7 +328,7 @@ static void a_public_node_relays(void **state)
     tern_options o = asker_options();
     o.relay_service_auto = true;
     scene_make(&s, "6.0.0.1", &o);
-    assert_int_equal(tern_sim_shield(s.asker->host, NULL, false), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY, TERN_SIM_ANY), 0);
     connect_to(&s, SERVERS);
     assert_false(serves_relay(s.asker));
     sim_nodes_run(&s.w, 60 * TERN_SEC);
@@ -336,7 +338,7 @@ static void a_public_node_relays(void **state)
     assert_int_equal(tern_node_listen(behind->node, text, NULL, 0, &error), 0);
     sim_nodes_run(&s.w, TERN_SEC);
     assert_int_equal(tern_relay_reservations(s.asker->node->relay), 1);
-    assert_int_equal(tern_sim_shield(s.asker->host, NULL, true), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY, TERN_SIM_BY_PORT), 0);
     sim_nodes_run(&s.w, 2 * 3600 * TERN_SEC);
     assert_false(serves_relay(s.asker));
     assert_int_equal(tern_relay_reservations(s.asker->node->relay), 0);
@@ -350,7 +352,7 @@ static void a_private_node_does_not(void **state)
     tern_options o = asker_options();
     o.relay_service_auto = true;
     scene_make(&s, "10.0.0.9", &o);
-    assert_int_equal(tern_sim_shield(s.asker->host, "6.0.0.1", true), 0);
+    assert_int_equal(tern_sim_shield(s.asker->host, "6.0.0.1", TERN_SIM_ANY, TERN_SIM_BY_PORT), 0);
     connect_to(&s, SERVERS);
     sim_nodes_run(&s.w, 600 * TERN_SEC);
     assert_int_equal(tern_node_reachability(s.asker->node), TERN_REACHABILITY_PRIVATE);
