@@ -136,6 +136,7 @@ int app_bench(app_options *o);
 int app_bench_streams(app_options *o); /* of app_bench: `streams` */
 int app_key(app_options *o);
 int app_addr(app_options *o);
+int app_check(app_options *o);
 int app_show_features(app_options *o);
 int app_interop(app_options *o);
 

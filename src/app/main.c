@@ -20,6 +20,8 @@ const app_command app_commands[] = {
     {"key", "tern key new|show|psk [--type TYPE] [--out FILE] [--key FILE] [--psk FILE]",
      "makes or shows an identity, or a private network's key", app_key},
     {"addr", "tern addr MA", "takes a multiaddr apart, or says where it is malformed", app_addr},
+    {"check", "tern check MA... [options]",
+     "what this machine can reach and be reached by, and why not", app_check},
     {"features", "tern features", "the table of what this build supports", app_show_features},
     {"interop", "tern interop", "plays a part in the official interoperability suite", app_interop},
     {NULL, NULL, NULL, NULL},

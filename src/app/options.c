@@ -24,7 +24,7 @@ typedef struct option {
 #define DIALS       "ping identify perf bench"
 
 static const option options[] = {
-    {"--listen", LIST, FIELD(listen), "MA", "run",
+    {"--listen", LIST, FIELD(listen), "MA", "run check",
      "listens there (repeatable; default: all transports on port 4001 where free)"},
     {"--announce", LIST, FIELD(announce), "MA", "run",
      "announces this address instead of those listened on (repeatable)"},
@@ -52,7 +52,7 @@ static const option options[] = {
      "makes direct connections to peers that come through a relay (on)"},
     {"--force-reachability", CHOICE, FIELD(force_reachability), "public|private", "run",
      "whether others can reach us, without asking any"},
-    {"--key", STRING, FIELD(key), "FILE", "run key " DIALS,
+    {"--key", STRING, FIELD(key), "FILE", "run key check " DIALS,
      "the identity (libp2p private key or PEM)"},
     {"--data", STRING, FIELD(data), "DIR", "run key " DIALS,
      "where identity and address book are kept (run, key: default under the XDG data folder)"},
@@ -114,7 +114,8 @@ static const option options[] = {
     {"--parallel", NUMBER, FIELD(parallel), "P", "bench",
      "connect, streams: so many at a time (1)"},
     {"--hold", SECONDS, FIELD(hold), "SECONDS", "bench", "idle: holds them so long (10)"},
-    {"--timeout", SECONDS, FIELD(timeout), "SECONDS", DIALS, "gives up after that time (15)"},
+    {"--timeout", SECONDS, FIELD(timeout), "SECONDS", "check " DIALS,
+     "gives up after that time (15; check: 30)"},
     {"--security", STRING, FIELD(security), "noise|tls", "run " DIALS, "offers only this security"},
     {"--muxer", STRING, FIELD(muxer), "yamux|mplex", "run " DIALS, "offers only this muxer"},
     {"--webrtc-credentials", STRING, FIELD(webrtc_credentials), "v1|v2", "run " DIALS,
@@ -437,7 +438,7 @@ static void set_defaults(app_options *o, const char *command)
 {
     memset(o, 0, sizeof *o);
     o->command = command;
-    o->timeout = 15;
+    o->timeout = strcmp(command, "check") == 0 ? 30 : 15;
     o->interval = 1;
     o->count = strcmp(command, "bench") == 0 ? 1000 : 5;
     o->parallel = o->streams = 1;

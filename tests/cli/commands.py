@@ -343,6 +343,42 @@ async def addr_written_anew(cli):
     expect(event, text=f"/ip4/192.0.2.1/tcp/1/p2p/{PEER}")
 
 
+# ---- check ----
+
+async def check_open(cli):
+    """Nothing is in the way to a node on the same machine; one that nobody is at is told."""
+    nobody = "/ip4/127.0.0.1/udp/9/quic-v1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+    own = ["--listen", LOOPBACK, "--listen", "/ip4/127.0.0.1/udp/0/quic-v1", "--timeout", "2"]
+    async with cli.node(listen=[LOOPBACK, "/ip4/127.0.0.1/udp/0/quic-v1"]) as node:
+        events = (await cli.does("check", *node.addrs, nobody, *own, "--json")).events()
+        dials = {e["addr"]: e for e in events if e["event"] == "dial"}
+        for addr in node.addrs:
+            expect(dials[addr], reached=True, transport="quic-v1" if "/udp/" in addr else "tcp")
+        expect(dials[nobody], reached=False)
+        fields(dials[nobody], {"error"})
+        seen = [e for e in events if e["event"] == "observed"]
+        want(seen and all(e["observed_ip"] == "127.0.0.1" and e["observed_port"] == e["port"] for e in seen),
+             "how a peer sees us", seen)
+        expect(events[-1], nat_tcp="none", nat_udp="none", udp="open", reachable="unknown")
+        text = await cli.does("check", *node.addrs, *own)
+        text.has("tcp: no NAT")
+        await stop(node)
+
+
+async def check_blocked(cli):
+    """Peers answer over TCP, none over UDP."""
+    own = ["--listen", LOOPBACK, "--listen", "/ip4/127.0.0.1/udp/0/quic-v1", "--timeout", "2"]
+    async with cli.node() as node:
+        udp = f"/ip4/127.0.0.1/udp/9/quic-v1/p2p/{node.peer}"
+        events = (await cli.does("check", node.addrs[0], udp, *own, "--json")).events()
+        expect(events[-1], udp="blocked")
+        await stop(node)
+    result = await cli.call("check", f"/ip4/127.0.0.1/tcp/9/p2p/{node.peer}", *own)
+    want(result.status == 1, "nothing was reached, and that is a success", result)
+    result = await cli.call("check")
+    want(result.status == 2, "without addresses", result)
+
+
 async def features(cli):
     events = (await cli.does("features", "--json")).events()
     known = {}
@@ -405,7 +441,8 @@ def tests():
               ("key: a private network", private_network)]
     found += [(f"addr: {row[0]}", lambda cli, row=row: addr(cli, *row)) for row in ADDRS]
     found += [
-        ("addr: written anew", addr_written_anew), ("features", features), ("output: a closed pipe", closed_pipe),
+        ("addr: written anew", addr_written_anew), ("check: nothing is in the way", check_open),
+        ("check: UDP is blocked", check_blocked), ("features", features), ("output: a closed pipe", closed_pipe),
         ("output: no standard files", no_standard_files), ("output: harmless", peer_text_is_harmless),
     ]
     return found

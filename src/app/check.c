@@ -1,0 +1,276 @@
+/* tern check: what this machine can reach and be reached by, transport by transport. It listens as
+ * a node does, dials the peers that are given, over each of their addresses, hears how they see it,
+ * and has them dial back (AutoNAT). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/check.h"
+
+#define PATIENCE_MS 1500 /* for another verdict, once all dials have ended */
+
+static void finish(check *c)
+{
+    if (!c->finished) {
+        c->finished = true;
+        tern_node_stop(c->node);
+    }
+}
+
+static void too_late(void *arg)
+{
+    finish(arg);
+}
+
+/* ---- addresses as text ---- */
+
+/* The parts of "/ip4/A/tcp/P..."; false if it does not begin so. */
+static bool take_apart(const char *addr, char ip[48], bool *ret_udp, unsigned *ret_port)
+{
+    char family[4], kind[4];
+    int n = sscanf(addr, "/%3[ip46]/%47[^/]/%3[tcpud]/%u", family, ip, kind, ret_port);
+    *ret_udp = strcmp(kind, "udp") == 0;
+    return n == 4 && (*ret_udp || strcmp(kind, "tcp") == 0);
+}
+
+static const char *transport_of(const char *addr)
+{
+    static const struct {
+        const char *part, *name;
+    } all[] = {{"/p2p-circuit", "circuit"},
+               {"/webtransport", "webtransport"},
+               {"/quic-v1", "quic-v1"},
+               {"/webrtc-direct", "webrtc-direct"},
+               {"/tls/ws", "wss"},
+               {"/wss", "wss"},
+               {"/ws", "ws"},
+               {"/tcp/", "tcp"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (strstr(addr, all[i].part) != NULL) {
+            return all[i].name;
+        }
+    }
+    return "unknown";
+}
+
+/* ---- what peers say ---- */
+
+typedef struct own_search {
+    const char *ip;
+    bool found;
+} own_search;
+
+static void match_own(void *arg, const char *addr)
+{
+    own_search *s = arg;
+    char ip[48];
+    bool udp;
+    unsigned port;
+    s->found |= take_apart(addr, ip, &udp, &port) && strcmp(ip, s->ip) == 0;
+}
+
+/* A socket that listens on every address does not say which of them is seen: the same one, if it is
+ * one of the machine's. */
+static void name_own(const check *c, check_seen *s)
+{
+    own_search own = {.ip = s->seen};
+    if (strcmp(s->ours, "0.0.0.0") != 0 && strcmp(s->ours, "::") != 0) {
+        return;
+    }
+    tern_node_addresses(c->node, match_own, &own);
+    if (own.found || strncmp(s->seen, "127.", 4) == 0 || strcmp(s->seen, "::1") == 0) {
+        snprintf(s->ours, sizeof s->ours, "%s", s->seen);
+    }
+}
+
+static void on_identified(void *owner, tern_node *node, tern_conn *conn,
+                          const tern_identified *what)
+{
+    check *c = owner;
+    const tern_conn_facts *f = tern_conn_get_facts(conn);
+    check_seen s = {.peers = 1};
+    bool udp;
+    (void)node;
+    if (what->observed == NULL || f->local == NULL || f->inbound ||
+        !take_apart(tern_multiaddr_text(f->local), s.ours, &s.udp, &s.port) ||
+        !take_apart(tern_multiaddr_text(what->observed), s.seen, &udp, &s.seen_port) ||
+        udp != s.udp) {
+        return;
+    }
+    name_own(c, &s);
+    for (size_t i = 0; i < c->seen_count; i++) {
+        check_seen *k = &c->seen[i];
+        if (k->udp == s.udp && k->port == s.port && k->seen_port == s.seen_port &&
+            strcmp(k->seen, s.seen) == 0 && strcmp(k->ours, s.ours) == 0) {
+            k->peers++;
+            return;
+        }
+    }
+    if (c->seen_count < CHECK_SEEN_MAX) {
+        c->seen[c->seen_count++] = s;
+    }
+}
+
+static bool known_all(const check *c)
+{
+    return c->verdict_count > 0 && c->pending == 0;
+}
+
+static void on_reachability(void *owner, tern_node *node, const tern_multiaddr *addr,
+                            tern_reachability verdict)
+{
+    check *c = owner;
+    const char *text = tern_multiaddr_text(addr);
+    size_t i = 0;
+    while (i < c->verdict_count && strcmp(c->verdicts[i].addr, text) != 0) {
+        i++;
+    }
+    if (i == CHECK_VERDICTS_MAX) {
+        return;
+    }
+    c->verdict_count += i == c->verdict_count;
+    snprintf(c->verdicts[i].addr, sizeof c->verdicts[i].addr, "%s", text);
+    c->verdicts[i].status = verdict;
+    if (known_all(c)) {
+        tern_node_after(node, PATIENCE_MS, too_late, c);
+    }
+}
+
+/* ---- dials ---- */
+
+static void dialled(void *owner, tern_conn *conn, const tern_error *error,
+                    const tern_dial_report *reports, size_t report_count)
+{
+    check_dial *d = owner;
+    check *c = d->c;
+    (void)reports;
+    (void)report_count;
+    if (c->finished) {
+        return;
+    }
+    d->done = true;
+    d->reached = conn != NULL;
+    d->ms = (double)(tern_node_now(c->node) - c->began) / 1e6;
+    d->error = *error;
+    if (--c->pending > 0) {
+        return;
+    }
+    bool any = false;
+    for (size_t i = 0; i < c->dial_count; i++) {
+        any |= c->dials[i].reached;
+    }
+    if (!any) {
+        finish(c);
+    } else if (c->verdict_count > 0) {
+        tern_node_after(c->node, PATIENCE_MS, too_late, c);
+    }
+}
+
+static int dial_all(check *c)
+{
+    for (size_t i = 0; i < c->o->args.count; i++) {
+        tern_error error;
+        check_dial *d = &c->dials[i];
+        d->c = c;
+        d->addr = c->o->args.items[i];
+        d->transport = transport_of(d->addr);
+        int code = tern_node_dial(c->node, &d->addr, 1, app_ms(c->o->timeout) / 2, true, dialled, d,
+                                  &error);
+        if (code != 0) {
+            return app_address_error(d->addr, &error);
+        }
+        c->dial_count++;
+        c->pending++;
+    }
+    return APP_OK;
+}
+
+/* ---- listening ---- */
+
+/* Where a node would: port 4001 if nobody else is there, as then a forwarded port is checked too.
+ */
+static int listen_all(check *c)
+{
+    enum { ROADS = 4 }; /* TCP and QUIC over IPv4, which there must be, and over IPv6 */
+    for (size_t i = 0; i < c->o->listen.count; i++) {
+        tern_error error;
+        if (tern_node_listen(c->node, c->o->listen.items[i], NULL, 0, &error) != 0) {
+            return app_address_error(c->o->listen.items[i], &error);
+        }
+    }
+    for (size_t i = 0; c->o->listen.count == 0 && i < ROADS; i++) {
+        static const unsigned ports[] = {4001, 0};
+        tern_error error;
+        int code = TERN_E_ADDRINUSE;
+        char text[64] = "";
+        for (size_t k = 0; k < 2 && code == TERN_E_ADDRINUSE; k++) {
+            snprintf(text, sizeof text, "/%s/%s/%s/%u%s", i < 2 ? "ip4" : "ip6",
+                     i < 2 ? "0.0.0.0" : "::", i % 2 == 0 ? "tcp" : "udp", ports[k],
+                     i % 2 == 0 ? "" : "/quic-v1");
+            code = tern_node_listen(c->node, text, NULL, 0, &error);
+        }
+        if (code != 0 && i < 2) {
+            app_say_error(text, &error);
+            return APP_FAILED;
+        }
+    }
+    return APP_OK;
+}
+
+static void on_signal(void *arg, int number)
+{
+    (void)number;
+    finish(arg);
+}
+
+static int start(check *c)
+{
+    int status = listen_all(c);
+    if (status == APP_OK) {
+        status = dial_all(c);
+    }
+    if (status == APP_OK && tern_node_after(c->node, app_ms(c->o->timeout), too_late, c) != 0) {
+        app_error("out of memory");
+        status = APP_FAILED;
+    }
+    return status;
+}
+
+int app_check(app_options *o)
+{
+    static const tern_node_events events = {.on_identified = on_identified,
+                                            .on_reachability = on_reachability,
+                                            .on_stopped = app_on_stopped};
+    tern_options options;
+    tern_error error;
+    tern_key *key = NULL;
+    check *c = calloc(1, sizeof *c);
+    if (o->args.count == 0) {
+        free(c);
+        return app_usage_error("check", "wants the addresses of one or more peers to ask");
+    }
+    if (c == NULL || app_identity(o, &key) != APP_OK) {
+        free(c);
+        return APP_FAILED;
+    }
+    c->o = o;
+    app_node_options(o, key, &events, c, &options);
+    options.autonat = true;
+    int status = tern_node_new(&options, &c->node, &error);
+    tern_key_unref(key);
+    if (status != 0) {
+        app_say_error("the node cannot start", &error);
+        free(c);
+        return APP_FAILED;
+    }
+    c->began = tern_node_now(c->node);
+    status = start(c);
+    if (status == APP_OK) {
+        tern_node_on_signal(c->node, on_signal, c);
+        tern_node_run(c->node);
+        status = check_report(c);
+    }
+    tern_node_free(c->node);
+    free(c);
+    return status;
+}

@@ -1,0 +1,65 @@
+/* Inside tern check: what was found out, check.c, and how it is told, check_report.c. */
+#ifndef TERN_APP_CHECK_H
+#define TERN_APP_CHECK_H
+
+#include "app/app.h"
+
+enum { CHECK_SEEN_MAX = 64, CHECK_VERDICTS_MAX = 32, CHECK_ADDR_MAX = 160 };
+
+/* An address that was dialled. */
+typedef struct check_dial {
+    struct check *c;
+    const char *addr;
+    const char *transport; /* as its text says: tcp, ws, quic-v1, ... */
+    bool done, reached;
+    double ms;
+    tern_error error;
+} check_dial;
+
+/* How a peer sees a port that we listen on. */
+typedef struct check_seen {
+    bool udp;
+    unsigned port;           /* ours */
+    char ours[48], seen[48]; /* IPs as text */
+    unsigned seen_port;
+    unsigned peers; /* who say so */
+} check_seen;
+
+typedef struct check_verdict {
+    char addr[CHECK_ADDR_MAX];
+    tern_reachability status;
+} check_verdict;
+
+typedef enum check_nat {
+    CHECK_NAT_UNKNOWN, /* nobody said how he sees us */
+    CHECK_NAT_NONE,
+    CHECK_NAT_ONE_PORT,   /* the same port outside for everybody */
+    CHECK_NAT_MANY_PORTS, /* another one for each destination */
+} check_nat;
+
+typedef enum check_udp {
+    CHECK_UDP_UNKNOWN,
+    CHECK_UDP_OPEN,
+    CHECK_UDP_BLOCKED, /* peers answer over TCP, none over UDP */
+} check_udp;
+
+typedef struct check {
+    app_options *o;
+    tern_node *node;
+    tern_peer_id self;
+    uint64_t began;
+    check_dial dials[APP_LIST_MAX];
+    size_t dial_count, pending;
+    check_seen seen[CHECK_SEEN_MAX];
+    size_t seen_count;
+    check_verdict verdicts[CHECK_VERDICTS_MAX];
+    size_t verdict_count;
+    bool finished;
+} check;
+
+check_nat check_nat_of(const check *c, bool udp);
+check_udp check_udp_of(const check *c);
+/* Prints everything; the exit status. */
+int check_report(const check *c);
+
+#endif
