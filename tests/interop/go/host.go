@@ -52,6 +52,12 @@ func newHost(a args) (host.Host, error) {
 	default:
 		options = append(options, libp2p.DisableRelay())
 	}
+	switch a.autonat {
+	case "1":
+		options = append(options, libp2p.EnableNATService())
+	case "2":
+		options = append(options, libp2p.EnableAutoNATv2())
+	}
 	if len(a.listen) == 0 {
 		options = append(options, libp2p.NoListenAddrs)
 	}

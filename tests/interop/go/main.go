@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -38,6 +39,8 @@ type args struct {
 	tlsCA            string // trusted by it
 	relayService     bool   // relays for others
 	relay            string // where a place is reserved
+	autonat          string // version that is served and asked with: 1, 2, or none
+	connect          []string
 	count            int
 	upload, download uint64
 	codes            []uint64 // of resets
@@ -77,6 +80,9 @@ func run(words []string) error {
 func listen(h host.Host, a args) error {
 	h.SetStreamHandler(perfProtocol, servePerf)
 	h.SetStreamHandler(resetsProtocol, serveResets)
+	if err := tellReachability(h); err != nil {
+		return err
+	}
 	circuits, err := reserve(h, a.relay)
 	if err != nil {
 		return err
@@ -91,8 +97,48 @@ func listen(h host.Host, a args) error {
 		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", addr, h.ID()))
 	}
 	say("listening", fields{"peer": h.ID(), "addrs": addrs})
+	for _, addr := range a.connect {
+		if err := connectTo(h, addr); err != nil {
+			return err
+		}
+	}
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+// tellReachability says what AutoNAT finds out: of an address (version 2), of the host (version 1).
+func tellReachability(h host.Host) error {
+	changes, err := h.EventBus().Subscribe([]any{
+		new(event.EvtLocalReachabilityChanged), new(event.EvtHostReachableAddrsChanged)})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for e := range changes.Out() {
+			switch e := e.(type) {
+			case event.EvtLocalReachabilityChanged:
+				say("reachability", fields{"status": strings.ToLower(e.Reachability.String())})
+			case event.EvtHostReachableAddrsChanged:
+				for _, addr := range e.Reachable {
+					say("reachability", fields{"addr": addr.String(), "status": "public"})
+				}
+				for _, addr := range e.Unreachable {
+					say("reachability", fields{"addr": addr.String(), "status": "private"})
+				}
+			}
+		}
+	}()
+	return nil
+}
+
+func connectTo(h host.Host, addr string) error {
+	info, err := peer.AddrInfoFromString(addr)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	defer cancel()
+	return h.Connect(ctx, *info)
 }
 
 // reserve asks a relay for a place, and returns the addresses that this gives.
@@ -243,6 +289,10 @@ func parse(words []string) (args, error) {
 			var code uint64
 			code, err = strconv.ParseUint(value, 0, 64)
 			a.codes = append(a.codes, code)
+		case "--autonat":
+			a.autonat = value
+		case "--connect":
+			a.connect = append(a.connect, value)
 		case "-c":
 			a.count, err = strconv.Atoi(value)
 		case "--upload":
