@@ -234,6 +234,9 @@ static void send_retry(quic_endpoint *e, const tern_datagram *d, const ngtcp2_pk
     ngtcp2_cid scid = {.datalen = QUIC_CID};
     quic_address_from(&remote, &d->from);
     tern_loop_random(e->net->loop, scid.data, scid.datalen);
+    if (ngtcp2_cid_eq(&scid, &hd->dcid)) {
+        return; /* ngtcp2 insists that they differ */
+    }
     ngtcp2_ssize n = ngtcp2_crypto_generate_retry_token(
         token, e->quic->token_key, sizeof e->quic->token_key, hd->version, remote.view.addr,
         remote.view.addrlen, &scid, &hd->dcid, tern_loop_now(e->net->loop));
