@@ -10,6 +10,8 @@ import build  # noqa: E402
 from process import Program  # noqa: E402
 
 PORT = 4001
+ROADS = ("/tcp/", "/tcp/", "/quic-v1", "/quic-v1")  # to each server: two networks must see a port to know it
+LIMIT = 100
 
 
 def listens(host, stack):
@@ -55,3 +57,23 @@ def prepare(stacks):
 def address(listening, part):
     """The address of a `listening` event that has this in it."""
     return next(a for a in listening["addrs"] if part in a)
+
+
+async def servers(stack, net, bench):
+    """Public tern nodes that relay and answer AutoNAT, on IPv4 and IPv6; the addresses of each."""
+    every = []
+    for i in range(1, len(ROADS) + 1):
+        host = net.public(f"server {i}", f"5.{i}.0.1 2a00:{i}::1")
+        node = bench.start(host, "tern", "--listen", f"/ip6/2a00:{i}::1/tcp/4001", "--listen",
+                           f"/ip6/2a00:{i}::1/udp/4001/quic-v1", "--force-reachability", "public",
+                           "--relay-data", 0, "--relay-duration", 0)
+        program = await stack.enter_async_context(node)
+        every.append(await program.event("listening", LIMIT))
+    return every
+
+
+def bootstraps(every, host):
+    """All servers; half of them over TCP and half over QUIC, so that both ports are seen from outside."""
+    front = "/ip6/" if ":" in host.ip else "/ip4/"
+    return [word for listening, road in zip(every, ROADS)
+            for word in ("--bootstrap", next(a for a in listening["addrs"] if a.startswith(front) and road in a))]

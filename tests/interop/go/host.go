@@ -47,6 +47,8 @@ func newHost(a args) (host.Host, error) {
 	switch {
 	case a.relayService: // it serves when it believes to be public
 		options = append(options, libp2p.EnableRelay(), libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+	case a.holepunch:
+		options = append(options, libp2p.EnableRelay(), libp2p.EnableHolePunching(), libp2p.ForceReachabilityPrivate())
 	case a.relay != "" || strings.Contains(a.addr, "/p2p-circuit"):
 		options = append(options, libp2p.EnableRelay())
 	default:

@@ -41,6 +41,7 @@ type args struct {
 	relay            string // where a place is reserved
 	autonat          string // version that is served and asked with: 1, 2, or none
 	connect          []string
+	holepunch        bool // makes direct connections to peers that come through a relay
 	count            int
 	upload, download uint64
 	codes            []uint64 // of resets
@@ -106,10 +107,12 @@ func listen(h host.Host, a args) error {
 	return err
 }
 
-// tellReachability says what AutoNAT finds out: of an address (version 2), of the host (version 1).
+// tellReachability says what AutoNAT finds out: of an address (version 2), of the host (version 1); and
+// which addresses there are, when they change.
 func tellReachability(h host.Host) error {
 	changes, err := h.EventBus().Subscribe([]any{
-		new(event.EvtLocalReachabilityChanged), new(event.EvtHostReachableAddrsChanged)})
+		new(event.EvtLocalReachabilityChanged), new(event.EvtHostReachableAddrsChanged),
+		new(event.EvtLocalAddressesUpdated)})
 	if err != nil {
 		return err
 	}
@@ -118,6 +121,12 @@ func tellReachability(h host.Host) error {
 			switch e := e.(type) {
 			case event.EvtLocalReachabilityChanged:
 				say("reachability", fields{"status": strings.ToLower(e.Reachability.String())})
+			case event.EvtLocalAddressesUpdated:
+				all := []string{}
+				for _, addr := range e.Current {
+					all = append(all, addr.Address.String())
+				}
+				say("addresses", fields{"addrs": all})
 			case event.EvtHostReachableAddrsChanged:
 				for _, addr := range e.Reachable {
 					say("reachability", fields{"addr": addr.String(), "status": "public"})
@@ -136,7 +145,7 @@ func connectTo(h host.Host, addr string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(context.Background(), "test"), dialLimit)
 	defer cancel()
 	return h.Connect(ctx, *info)
 }
@@ -291,6 +300,8 @@ func parse(words []string) (args, error) {
 			a.codes = append(a.codes, code)
 		case "--autonat":
 			a.autonat = value
+		case "--holepunch":
+			a.holepunch = value == "on"
 		case "--connect":
 			a.connect = append(a.connect, value)
 		case "-c":
