@@ -35,22 +35,10 @@ static bool take_apart(const char *addr, char ip[48], bool *ret_udp, unsigned *r
 
 static const char *transport_of(const char *addr)
 {
-    static const struct {
-        const char *part, *name;
-    } all[] = {{"/p2p-circuit", "circuit"},
-               {"/webtransport", "webtransport"},
-               {"/quic-v1", "quic-v1"},
-               {"/webrtc-direct", "webrtc-direct"},
-               {"/tls/ws", "wss"},
-               {"/wss", "wss"},
-               {"/ws", "ws"},
-               {"/tcp/", "tcp"}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (strstr(addr, all[i].part) != NULL) {
-            return all[i].name;
-        }
-    }
-    return "unknown";
+    tern_multiaddr *a = tern_multiaddr_parse(addr, NULL);
+    const char *name = a != NULL ? tern_transport_for(a) : NULL;
+    tern_multiaddr_unref(a);
+    return name != NULL ? name : "unknown";
 }
 
 /* ---- what peers say ---- */

@@ -144,6 +144,8 @@ typedef struct tern_net_ops {
                                 tern_multiaddr *const *addrs, size_t n,
                                 void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                                 void *owner);
+    /* Whether a hole can be punched for such an address: by its transport, and it is no name. */
+    bool (*punches)(tern_net *net, const tern_multiaddr *addr);
     /* Punches a hole: dials exactly these addresses, all at once and again and again until
      * `deadline`, from the ports that we listen on, while the peer does the same. It has succeeded
      * with the first direct connection to the peer, whoever made it. Else as dial. */

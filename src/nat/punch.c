@@ -84,13 +84,6 @@ void punch_in(punch *p, uint64_t time, void (*next)(punch *p))
 
 /* ---- messages ---- */
 
-static bool punchable(const tern_multiaddr *addr)
-{
-    static const uint32_t tcp[] = {TERN_MA_IP4, TERN_MA_TCP, 0},
-                          quic[] = {TERN_MA_IP4, TERN_MA_UDP, TERN_MA_QUIC_V1, 0};
-    return tern_ma_matches(addr, tcp) || tern_ma_matches(addr, quic);
-}
-
 /* Where a hole may be punched to: without addresses there is nothing to say. */
 static int fill_addrs(punch *p, tern_punch_message *m)
 {
@@ -98,7 +91,7 @@ static int fill_addrs(punch *p, tern_punch_message *m)
     tern_reach *reach = p->net->reach;
     size_t n = reach != NULL ? tern_reach_candidates(reach, all, TERN_PUNCH_ADDRS_MAX * 4) : 0;
     for (size_t i = 0; i < n; i++) {
-        if (m->addr_count < TERN_PUNCH_ADDRS_MAX && punchable(all[i])) {
+        if (m->addr_count < TERN_PUNCH_ADDRS_MAX && p->net->ops->punches(p->net, all[i])) {
             m->addrs[m->addr_count++] = tern_multiaddr_ref(all[i]);
         }
         tern_multiaddr_unref(all[i]);
@@ -126,7 +119,7 @@ bool punch_take_addrs(punch *p, tern_punch_message *m)
     for (size_t i = 0; i < m->addr_count; i++) {
         tern_endpoint e;
         uint32_t transport;
-        if (p->their_count < TERN_PUNCH_DIALS_MAX && punchable(m->addrs[i]) &&
+        if (p->their_count < TERN_PUNCH_DIALS_MAX && p->net->ops->punches(p->net, m->addrs[i]) &&
             tern_ma_endpoint(m->addrs[i], &e, &transport) && tern_endpoint_is_public(&e)) {
             p->theirs[p->their_count++] = tern_multiaddr_ref(m->addrs[i]);
         }

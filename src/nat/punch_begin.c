@@ -6,7 +6,7 @@ static void ask(punch *p);
 
 /* ---- attempts ---- */
 
-/* One has failed: the next, after a pause, or the end. */
+/* One has failed, or the reversal: the next, after a pause, or the end. */
 static void again(punch *p, const tern_error *why)
 {
     if (punch_direct(p) != NULL) {
@@ -159,21 +159,22 @@ static void ask(punch *p)
 static void reversed(void *owner, tern_conn *conn, const tern_error *error)
 {
     punch *p = owner;
-    (void)error;
     p->dial = NULL;
     if (conn != NULL) {
         p->net->counters.punches_reversed++;
         punch_won(p);
     } else {
-        ask(p);
+        again(p, error); /* the relayed connection may be gone by now */
     }
 }
 
 static void reverse_time(punch *p)
 {
+    tern_error why;
     p->net->ops->cancel_dial(p->dial);
     p->dial = NULL;
-    ask(p);
+    tern_fail(&why, TERN_E_TIMEOUT, "dcutr", "no answer in time");
+    again(p, &why);
 }
 
 static void not_identified(punch *p)

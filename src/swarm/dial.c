@@ -208,8 +208,10 @@ static void step_punch(tern_dialer *d)
         return;
     }
     size_t left = 0;
+    bool pause =
+        tern_timer_armed(&d->next); /* one that fails at once does not hold up the others */
     for (size_t i = 0; i < d->count; i++) {
-        if (d->candidates[i].state == WAITING && !tern_timer_armed(&d->next)) {
+        if (d->candidates[i].state == WAITING && !pause) {
             dialer_start(d, i);
         }
         left += d->candidates[i].state != FAILED;
@@ -278,18 +280,11 @@ static void resolved(tern_op *op, const tern_error *error)
     tern_defer(d->swarm->net.loop, &d->step);
 }
 
-/* Whether a hole can be punched for it. */
-static bool punchable(const tern_dialer *d, const tern_multiaddr *addr)
-{
-    const tern_transport *t = tern_swarm_transport_for(d->swarm, addr);
-    return t != NULL && t->punches && !tern_resolve_needed(addr);
-}
-
 static void add_address(tern_dialer *d, tern_multiaddr *addr)
 {
     tern_ma_part part;
     if ((d->direct && tern_ma_find(addr, TERN_MA_P2P_CIRCUIT, &part)) ||
-        (d->punch != TERN_PUNCH_NONE && !punchable(d, addr))) {
+        (d->punch != TERN_PUNCH_NONE && !tern_swarm_punches(&d->swarm->net, addr))) {
         return;
     }
     if (!tern_resolve_needed(addr)) {
@@ -439,6 +434,13 @@ void tern_swarm_cancel_dials(tern_swarm *swarm)
 }
 
 /* ---- holes ---- */
+
+bool tern_swarm_punches(tern_net *net, const tern_multiaddr *addr)
+{
+    const tern_transport *t = tern_swarm_transport_for(tern_swarm_of(net), addr);
+    return t != NULL && t->punches && !(t->native && net->psk != NULL) &&
+           !tern_resolve_needed(addr);
+}
 
 void tern_swarm_dial_met(tern_swarm *swarm, const tern_peer_id *peer)
 {

@@ -42,6 +42,7 @@ static const tern_net_ops net_ops = {
     .recall = tern_swarm_recall,
     .dial = tern_swarm_net_dial,
     .dial_only = tern_swarm_net_dial_only,
+    .punches = tern_swarm_punches,
     .punch = tern_swarm_net_punch,
     .knocked = tern_swarm_dial_knocked,
     .cancel_dial = tern_swarm_cancel_net_dial,

@@ -191,6 +191,7 @@ void tern_swarm_dial_lost(tern_swarm *swarm, const tern_conn *conn, const tern_e
 void tern_swarm_cancel_dials(tern_swarm *swarm);
 /* There is a connection to the peer: who punches a hole to it has it. */
 void tern_swarm_dial_met(tern_swarm *swarm, const tern_peer_id *peer);
+bool tern_swarm_punches(tern_net *net, const tern_multiaddr *addr);
 void tern_swarm_dial_knocked(tern_net *net, const tern_endpoint *from);
 
 /* ---- net_dial.c ---- */

@@ -308,6 +308,41 @@ static void one_vanishes(void **state)
     }
 }
 
+/* A, whose firewall keeps B out, goes while B still dials it where it says that it is. */
+static void gone_during_the_reversal(void **state)
+{
+    (void)state;
+    static const place shut_a = {"8.0.0.1", NULL, TERN_SIM_ANY, TERN_SIM_BY_PORT};
+    scene s;
+    scene_make(&s, &shut_a, &behind_b, true, true);
+    reach(&s);
+    sim_nodes_run(&s.w, 500 * TERN_MS);
+    uint64_t dials = sim_counters(s.b)->dials;
+    sim_node_end(s.a);
+    assert_int_equal(conns_between(s.b, s.a, true), 0);
+    sim_nodes_run(&s.w, 30 * TERN_SEC);
+    assert_int_equal(sim_counters(s.b)->punches_tried, 0);
+    assert_int_equal(sim_counters(s.b)->dials, dials); /* nor is anything begun for who is gone */
+    sim_nodes_clear(&s.w);
+}
+
+/* The n-th allocation of a hole's life fails: a connection may be lost, never a node. */
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    bool whole = false;
+    for (size_t nth = 1; !whole; nth += 1 + nth / 200) {
+        scene s;
+        scene_make(&s, &behind_a, &behind_b, true, true);
+        reach(&s);
+        tern_mem_fail_at(nth, 0);
+        sim_nodes_run(&s.w, 40 * TERN_SEC);
+        whole = tern_mem_count() < nth;
+        tern_mem_fail_at(0, 0);
+        sim_nodes_clear(&s.w);
+    }
+}
+
 /* ---- peers that break the rules ---- */
 
 typedef struct message {
@@ -446,11 +481,18 @@ static void answered_badly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(over_tcp),       cmocka_unit_test(over_quic),
-        cmocka_unit_test(reversal),       cmocka_unit_test(pairs_of_nats),
-        cmocka_unit_test(nobody_sees_us), cmocka_unit_test(streams_in_progress),
-        cmocka_unit_test(one_vanishes),   cmocka_unit_test(asked_badly),
-        cmocka_unit_test(asked_and_left), cmocka_unit_test(asked_out_of_place),
+        cmocka_unit_test(over_tcp),
+        cmocka_unit_test(over_quic),
+        cmocka_unit_test(reversal),
+        cmocka_unit_test(pairs_of_nats),
+        cmocka_unit_test(nobody_sees_us),
+        cmocka_unit_test(streams_in_progress),
+        cmocka_unit_test(one_vanishes),
+        cmocka_unit_test(gone_during_the_reversal),
+        cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(asked_badly),
+        cmocka_unit_test(asked_and_left),
+        cmocka_unit_test(asked_out_of_place),
         cmocka_unit_test(answered_badly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
