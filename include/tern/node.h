@@ -225,6 +225,9 @@ TERN_API int tern_node_dial(tern_node *node, const char *const *addrs, size_t n,
 TERN_API tern_conn *tern_node_find(tern_node *node, const tern_peer_id *peer);
 /* Closes all connections to a peer in good order; returns how many. */
 TERN_API size_t tern_node_disconnect(tern_node *node, const tern_peer_id *peer);
+/* Closes one connection of the node's in good order; what runs over the peer's others goes on. It
+ * is valid until on_disconnected, which follows; closing it again changes nothing. */
+TERN_API void tern_node_close(tern_node *node, tern_conn *conn);
 
 /* ---- who may connect, and who stays ---- */
 

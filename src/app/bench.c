@@ -17,7 +17,7 @@ typedef struct hand {
     bench *b;
     tern_node *node; /* NULL = not made yet */
     uint64_t started;
-    tern_peer_id peer;
+    tern_conn *kept; /* the last connection, until the next one has come; or NULL */
     bool stopped;
 } hand;
 
@@ -177,16 +177,13 @@ static void go_on(hand *h)
     }
 }
 
-/* What came before the answer are the tickets. */
-static void ponged(void *owner, uint64_t rtt, const tern_error *error)
+/* Its tickets come while the next one is dialled with those of the one before. */
+static void keep(hand *h, tern_conn *conn)
 {
-    hand *h = owner;
-    (void)rtt;
-    (void)error;
-    if (!h->b->stopping) {
-        tern_node_disconnect(h->node, &h->peer);
-        go_on(h);
+    if (h->kept != NULL) {
+        tern_node_close(h->node, h->kept);
     }
+    h->kept = conn;
 }
 
 static void dialled(void *owner, tern_conn *conn, const tern_error *error,
@@ -208,12 +205,10 @@ static void dialled(void *owner, tern_conn *conn, const tern_error *error,
         b->times[b->done - 1 - b->failed] = tern_node_now(h->node) - h->started;
         const tern_conn_facts *f = tern_conn_get_facts(conn);
         b->resumed += f->resumed;
-        h->peer = f->peer;
-        if (b->o->resumed && !b->idle && tern_node_ping(h->node, conn, ponged, h) == 0) {
-            return;
-        }
-        if (!b->idle) {
-            tern_node_disconnect(h->node, &h->peer);
+        if (!b->idle && b->o->resumed) {
+            keep(h, conn);
+        } else if (!b->idle) {
+            tern_node_close(h->node, conn);
         }
     }
     go_on(h);
@@ -242,8 +237,8 @@ static void on_disconnected(void *owner, tern_node *node, tern_conn *conn, const
 {
     hand *h = owner;
     (void)node;
-    (void)conn;
     (void)why;
+    h->kept = h->kept == conn ? NULL : h->kept;
     h->b->lost += h->b->holding && !h->b->stopping;
 }
 

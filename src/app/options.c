@@ -125,7 +125,7 @@ static const option options[] = {
     {"--no-resumption", FLAG, FIELD(no_resumption), NULL, "run " DIALS,
      "over QUIC every connection is a fresh one: no tickets"},
     {"--resumed", FLAG, FIELD(resumed), NULL, "bench",
-     "connect: with tickets; each connection is pinged, then closed"},
+     "connect: with tickets; each connection is closed once the next has come"},
     {"--early-data", FLAG, FIELD(early_data), NULL, "run " DIALS,
      "over QUIC a peer that was met in the last day is asked in the first packet (0-RTT)"},
     {"--tls-cert", STRING, FIELD(tls_cert), "FILE", "run",

@@ -141,6 +141,12 @@ size_t tern_node_disconnect(tern_node *node, const tern_peer_id *peer)
     return tern_swarm_close_peer(node->swarm, peer, 0, "closed by the owner");
 }
 
+void tern_node_close(tern_node *node, tern_conn *conn)
+{
+    (void)node;
+    tern_conn_close(conn, 0, "closed by the owner");
+}
+
 /* ---- listening ---- */
 
 static tern_multiaddr *with_self(tern_node *node, const tern_multiaddr *addr)

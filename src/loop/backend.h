@@ -16,7 +16,7 @@ typedef struct tern_sched {
     uint64_t now;
     tern_timer **heap; /* binary heap by `at`, then by order of arming */
     size_t len, cap;
-    tern_list deferred, late;
+    tern_list soon, deferred, late;
     uint64_t order;      /* of the next arming */
     tern_timer *starved; /* armed without memory for the heap: due at once */
 } tern_sched;

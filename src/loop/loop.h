@@ -59,6 +59,10 @@ void tern_defer(tern_loop *loop, tern_deferred *d);
 /* The same, but after all that tern_defer has queued in this turn and what that queues: for work
  * that is done once for many, as a write. */
 void tern_defer_late(tern_loop *loop, tern_deferred *d);
+/* The same, but before all others, and already when somebody who does long work asks for it: */
+void tern_defer_soon(tern_loop *loop, tern_deferred *d);
+/* runs those, but for one (or NULL). For who is called by the loop and about to work for long. */
+void tern_run_soon(tern_loop *loop, const tern_deferred *but);
 void tern_deferred_cancel(tern_deferred *d); /* must be called before d's memory is freed */
 bool tern_deferred_queued(const tern_deferred *d);
 

@@ -17,6 +17,7 @@ static const size_t PLACE_STARVED = SIZE_MAX;
 void tern_sched_init(tern_sched *sched, uint64_t now)
 {
     *sched = (tern_sched){.now = now};
+    tern_list_init(&sched->soon);
     tern_list_init(&sched->deferred);
     tern_list_init(&sched->late);
 }
@@ -190,7 +191,8 @@ void tern_deferred_init(tern_deferred *d, void (*fn)(tern_deferred *d))
 
 static bool anything(const tern_sched *sched)
 {
-    return !tern_list_empty(&sched->deferred) || !tern_list_empty(&sched->late);
+    return !tern_list_empty(&sched->soon) || !tern_list_empty(&sched->deferred) ||
+           !tern_list_empty(&sched->late);
 }
 
 static void queue(tern_loop *loop, tern_list *in, tern_deferred *d)
@@ -213,6 +215,12 @@ void tern_defer(tern_loop *loop, tern_deferred *d)
 void tern_defer_late(tern_loop *loop, tern_deferred *d)
 {
     queue(loop, &loop->sched->late, d);
+}
+
+void tern_defer_soon(tern_loop *loop, tern_deferred *d)
+{
+    tern_list_remove(&d->link);
+    queue(loop, &loop->sched->soon, d);
 }
 
 void tern_deferred_cancel(tern_deferred *d)
@@ -239,10 +247,27 @@ static void run_round(tern_list *queued)
     }
 }
 
+void tern_run_soon(tern_loop *loop, const tern_deferred *but)
+{
+    tern_list round, *node;
+    tern_list_init(&round);
+    tern_list_splice(&round, &loop->sched->soon);
+    while ((node = tern_list_pop(&round)) != NULL) {
+        tern_deferred *d = TERN_CONTAINER(node, tern_deferred, link);
+        if (d == but) {
+            tern_list_push(&loop->sched->soon, node);
+        } else {
+            d->fn(d);
+        }
+    }
+}
+
 bool tern_sched_run_deferred(tern_sched *sched, unsigned rounds)
 {
     while (rounds-- > 0 && anything(sched)) {
-        run_round(tern_list_empty(&sched->deferred) ? &sched->late : &sched->deferred);
+        run_round(!tern_list_empty(&sched->soon)       ? &sched->soon
+                  : !tern_list_empty(&sched->deferred) ? &sched->deferred
+                                                       : &sched->late);
     }
     if (!tern_list_empty(&sched->deferred)) {
         run_round(&sched->late); /* the others may queue each other for ever */

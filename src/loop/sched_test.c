@@ -159,6 +159,33 @@ static void a_timer_in_the_past_cannot_hold_the_others(void **state)
     tern_timer_stop(&items[0].timer);
 }
 
+/* Before the others, and those that are asked for at once but for one. */
+static void who_is_wanted_soon_runs_first(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        tern_deferred_init(&items[i].deferred, on_deferred);
+        tern_defer(&f.base, &items[i].deferred);
+    }
+    tern_defer_soon(&f.base, &items[4].deferred);
+    tern_defer_soon(&f.base, &items[3].deferred);
+    tern_defer_soon(&f.base, &items[2].deferred);
+    tern_run_soon(&f.base, &items[3].deferred);
+    assert_int_equal(seen_count, 2);
+    assert_int_equal(seen[0], 4);
+    assert_int_equal(seen[1], 2);
+    assert_false(tern_deferred_queued(&items[4].deferred));
+    tern_defer(&f.base, &items[3].deferred); /* is queued already */
+    assert_false(tern_sched_run_deferred(&f.sched, 8));
+    assert_int_equal(seen_count, 5);
+    assert_int_equal(seen[2], 3);
+    assert_int_equal(seen[3], 0);
+    tern_defer_soon(&f.base, &items[0].deferred);
+    tern_deferred_cancel(&items[0].deferred);
+    tern_run_soon(&f.base, NULL);
+    assert_int_equal(seen_count, 5);
+}
+
 static void defer_one(tern_timer *timer)
 {
     note(TERN_CONTAINER(timer, item, timer)->id);
@@ -319,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_timer_may_stop_a_due_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_in_the_past_cannot_hold_the_others, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(who_is_wanted_soon_runs_first, setup, teardown),
         cmocka_unit_test_setup_teardown(deferred_calls_run_between_timers, setup, teardown),
         cmocka_unit_test_setup_teardown(deferred_calls_keep_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(late_calls_follow_all_others, setup, teardown),

@@ -467,6 +467,7 @@ void quic_conn_read(quic_conn *c, tern_datagram *d)
     quic_address_from(&remote, &d->from);
     ngtcp2_path path = {local.view, remote.view, NULL};
     ngtcp2_pkt_info info = {.ecn = d->ecn};
+    bool handshaking = !c->complete;
     int r = ngtcp2_conn_read_pkt(c->q, &path, &info, d->data, d->len, tern_loop_now(c->base.loop));
     if (r == NGTCP2_ERR_DRAINING || r == NGTCP2_ERR_CLOSING) {
         drained(c);
@@ -480,6 +481,9 @@ void quic_conn_read(quic_conn *c, tern_datagram *d)
     } else {
         if (c->resumption.early && !c->given && c->base.stream_count > 0) {
             give_early(c);
+        }
+        if (handshaking && !c->over) {
+            tern_defer_soon(c->base.loop, &c->turn);
         }
         quic_conn_want_turn(c);
         tern_net_grew(c->net);

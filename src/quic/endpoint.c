@@ -317,12 +317,9 @@ static bool is_knock(quic_endpoint *e, const tern_datagram *d)
     return true;
 }
 
-static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
+static void take(quic_endpoint *e, tern_datagram *d)
 {
-    quic_endpoint *e = owner;
     ngtcp2_version_cid vc;
-    (void)udp;
-    e->net->counters.bytes_in += d->len;
     int r = ngtcp2_pkt_decode_version_cid(&vc, d->data, d->len, QUIC_CID);
     if ((r != 0 || tern_map_get(&e->cids, vc.dcid, vc.dcidlen) == NULL) && is_knock(e, d)) {
         return;
@@ -336,6 +333,9 @@ static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
         return;
     }
     quic_conn *conn = tern_map_get(&e->cids, vc.dcid, vc.dcidlen);
+    /* Handshakes cost a millisecond each. Who has something to say in one says it before the next
+     * is looked at, or of two nodes that have many with each other one would always wait. */
+    tern_run_soon(e->net->loop, conn != NULL ? &conn->turn : NULL);
     if (conn != NULL) {
         quic_conn_read(conn, d);
     } else if (vc.version != 0 && vc.version != NGTCP2_PROTO_VER_V1) {
@@ -346,6 +346,16 @@ static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
         reset_by_peer(e, d);
         reset_stateless(e, d, &vc);
     }
+}
+
+static void on_datagram(void *owner, tern_udp *udp, tern_datagram *d)
+{
+    quic_endpoint *e = owner;
+    (void)udp;
+    e->net->counters.bytes_in += d->len;
+    e->users++; /* a conn that ends meanwhile may be the last one */
+    take(e, d);
+    quic_endpoint_unuse(e);
 }
 
 static void on_room(void *owner)

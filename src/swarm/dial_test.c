@@ -423,7 +423,12 @@ static void test_connected_already(void **state)
     assert_ptr_not_equal(fresh, c);
     assert_int_equal(p.b->connected, 2);
     assert_ptr_equal(tern_node_find(p.a->node, &p.b->id), fresh); /* the newest */
-    assert_int_equal(tern_node_disconnect(p.a->node, &p.b->id), 2);
+    tern_node_close(p.a->node, fresh);
+    sim_nodes_run(&p.w, TERN_SEC);
+    assert_int_equal(p.a->disconnected, 1);
+    assert_int_equal(p.b->disconnected, 1);
+    assert_ptr_equal(tern_node_find(p.a->node, &p.b->id), c);
+    assert_int_equal(tern_node_disconnect(p.a->node, &p.b->id), 1);
     sim_nodes_clear(&p.w);
 }
 
