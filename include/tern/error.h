@@ -48,7 +48,8 @@ typedef enum tern_code {
     TERN_E_LIMIT = -23,       /* a limit of ours (connections, streams, memory) is reached */
     TERN_E_GATED = -24,       /* refused by a gater or deny list */
     TERN_E_SELF = -25,        /* an attempt to dial ourselves */
-    TERN_E_LIMITED = -26      /* not allowed over a limited (relayed) connection */
+    TERN_E_LIMITED = -26      /* not allowed over a limited (relayed) connection, or ended by the
+                                 relay's limit */
 } tern_code;
 
 /* What ended something. `layer` is a static string ("tcp", "noise", "yamux", "swarm" ...). */

@@ -129,13 +129,13 @@ typedef struct tern_options {
                         the peer answers (facts.unproven), and the first request of protocols that
                         are safe to be played twice leaves with it. If nothing answers within three
                         seconds the connection fails, and the next dial is an ordinary one */
-    bool relay_service;                 /* relays for others (circuit relay v2), within: */
-    uint32_t relay_reservations;        /* peers that have a place here: 128 */
-    uint32_t relay_reservations_per_ip; /* ... of one address; 8, no limit when
-                                           max_connections_per_ip has none */
-    uint32_t relay_circuits;            /* in all: 1024 */
-    uint32_t relay_circuits_per_peer;   /* 16 */
-    int32_t relay_duration_s;           /* of a circuit: 120; negative = no limit */
+    bool relay_service;                /* relays for others (circuit relay v2), within: */
+    uint32_t relay_reservations;       /* peers that have a place here: 128 */
+    int32_t relay_reservations_per_ip; /* ... of one address; 8, negative = no limit, as when
+                                          max_connections_per_ip has none */
+    uint32_t relay_circuits;           /* in all: 1024 */
+    uint32_t relay_circuits_per_peer;  /* 16 */
+    int32_t relay_duration_s;          /* of a circuit: 120; negative = no limit */
     int64_t relay_data; /* bytes each way of a circuit: 128 KiB; negative = no limit */
     bool no_resumption; /* QUIC: no tickets are asked for or given, every connection is a fresh one
                          */
@@ -149,6 +149,12 @@ typedef struct tern_options {
     bool relay_service_auto;        /* relay_service, while an address of ours is public */
     bool hole_punch; /* makes direct connections to peers that come through a relay (DCUtR); with
                         autonat, which knows where others see us */
+    int32_t relay_reservations_per_network; /* relay_reservations of an IPv4 /16 or IPv6 /32: 32;
+                                               negative = no limit, as when max_connections_per_ip
+                                               has none. A peer that is tagged or protected has a
+                                               place whatever its address, and where all are taken
+                                               that of a stranger */
+    uint64_t relay_rate;                    /* bytes a second each way of a circuit; 0 = any */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -2,8 +2,8 @@
  *
  *   main.c     the table of commands          options.c  the command line and the config file
  *   out.c      text and JSON lines            identity.c key files and the data folder
- *   run.c ping.c identify.c perf.c bench.c bench_streams.c key.c addr.c features.c interop.c
- *              one file a command */
+ *   run.c run_relay.c ping.c identify.c perf.c bench.c bench_streams.c bench_relay.c key.c addr.c
+ *   features.c interop.c    one file a command */
 #ifndef TERN_APP_APP_H
 #define TERN_APP_APP_H
 
@@ -27,18 +27,19 @@ typedef struct app_list {
 typedef struct app_options {
     const char *command;
     app_list args; /* what is no option */
-    app_list listen, announce, bootstrap, relay, deny, allow;
+    app_list listen, announce, bootstrap, relay, relay_known, deny, allow;
     const char *key, *data, *security, *muxer, *log, *config, *type, *out, *page_dir, *psk,
         *tls_cert, *tls_key, *tls_ca, *webrtc_credentials, *relay_service, *force_reachability;
     double timeout, interval, duration, hold; /* seconds */
     long count, parallel, streams;
-    uint64_t upload, download;                                    /* bytes, or APP_NOT_GIVEN */
-    uint64_t max_memory, max_write_queue, max_window, relay_data; /* bytes */
+    uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
+    uint64_t max_memory, max_write_queue, max_window, relay_data, relay_rate; /* bytes */
     double grace, handshake_time, negotiation_time, identify_time, stall_time,
         relay_duration; /* seconds */
     long max_connections, max_connections_per_ip, max_connections_per_peer, max_pending,
         max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water,
-        relay_reservations, relay_reservations_per_ip, relay_circuits, relay_circuits_per_peer;
+        relay_reservations, relay_reservations_per_ip, relay_reservations_per_network,
+        relay_circuits, relay_circuits_per_peer;
     int verbose;
     bool json, help, page, metrics, metrics_public, perf, autonat_service, holepunch;
     bool per_ip_given, tcp_fast_open, early_data, no_resumption, resumed;
@@ -134,6 +135,7 @@ int app_identify(app_options *o);
 int app_perf(app_options *o);
 int app_bench(app_options *o);
 int app_bench_streams(app_options *o); /* of app_bench: `streams` */
+int app_bench_relay(app_options *o);   /* ... `relay` */
 int app_key(app_options *o);
 int app_addr(app_options *o);
 int app_check(app_options *o);

@@ -315,8 +315,9 @@ static int check_options(const app_options *o)
 {
     const char *what = o->args.count > 0 ? o->args.items[0] : "";
     tern_error error;
-    if (strcmp(what, "connect") != 0 && strcmp(what, "idle") != 0 && strcmp(what, "streams") != 0) {
-        return app_usage_error("bench", "wants 'connect', 'idle' or 'streams'");
+    if (strcmp(what, "connect") != 0 && strcmp(what, "idle") != 0 && strcmp(what, "streams") != 0 &&
+        strcmp(what, "relay") != 0) {
+        return app_usage_error("bench", "wants 'connect', 'idle', 'streams' or 'relay'");
     }
     if (o->args.count != 2) {
         return app_usage_error("bench", "%s wants one multiaddr", what);
@@ -344,11 +345,14 @@ int app_bench(app_options *o)
     if (strcmp(o->args.items[0], "streams") == 0) {
         return app_bench_streams(o);
     }
+    raise_descriptors();
+    if (strcmp(o->args.items[0], "relay") == 0) {
+        return app_bench_relay(o);
+    }
     bench b = {.o = o, .addr = o->args.items[1], .idle = strcmp(o->args.items[0], "idle") == 0};
     b.hand_count = b.idle || o->parallel > o->count ? o->count : o->parallel;
     b.hands = calloc((size_t)b.hand_count, sizeof *b.hands);
     b.times = calloc((size_t)o->count, sizeof *b.times);
-    raise_descriptors();
     status = APP_FAILED;
     if (b.hands == NULL || b.times == NULL) {
         app_error("out of memory");

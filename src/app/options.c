@@ -36,14 +36,20 @@ static const option options[] = {
      "relays for others; auto: while an address of ours is publicly reachable (auto)"},
     {"--relay-max-reservations", NUMBER, FIELD(relay_reservations), "N", "run",
      "most peers that have a place here (128)"},
-    {"--relay-max-reservations-per-ip", NUMBER, FIELD(relay_reservations_per_ip), "N", "run",
-     "... from one IPv4 address or IPv6 /56 (8)"},
+    {"--relay-max-reservations-per-ip", NUMBER_OR_0, FIELD(relay_reservations_per_ip), "N", "run",
+     "... from one IPv4 address or IPv6 /56 (8; 0 lifts it)"},
+    {"--relay-max-reservations-per-network", NUMBER_OR_0, FIELD(relay_reservations_per_network),
+     "N", "run", "... from one IPv4 /16 or IPv6 /32 (32; 0 lifts it)"},
+    {"--relay-known", LIST, FIELD(relay_known), "PEER", "run",
+     "has a place whatever its address, if need be that of a stranger (repeatable)"},
     {"--relay-max-circuits", NUMBER, FIELD(relay_circuits), "N", "run",
      "most circuits in all (1024)"},
     {"--relay-max-circuits-per-peer", NUMBER, FIELD(relay_circuits_per_peer), "N", "run",
      "... from one peer, and to one (16)"},
     {"--relay-data", SIZE, FIELD(relay_data), "BYTES", "run",
      "most that a circuit carries each way (128K; 0 lifts it)"},
+    {"--relay-rate", SIZE, FIELD(relay_rate), "BYTES", "run",
+     "most that a circuit carries in a second each way (any)"},
     {"--relay-duration", SECONDS, FIELD(relay_duration), "SECONDS", "run",
      "how long a circuit lasts (120; 0 lifts it)"},
     {"--autonat-service", ON_OFF, FIELD(autonat_service), "on|off", "run",
@@ -105,15 +111,15 @@ static const option options[] = {
     {"--config", STRING, FIELD(config), "FILE", "run",
      "reads options from a file, one 'name value' a line; the command line wins"},
     {"-c", NUMBER, FIELD(count), "N", "ping", "so many pings (5)"},
-    {"-c", NUMBER, FIELD(count), "N", "bench", "so many connections or streams (1000)"},
+    {"-c", NUMBER, FIELD(count), "N", "bench", "so many connections, streams or peers (1000)"},
     {"-i", SECONDS, FIELD(interval), "SECONDS", "ping", "time between pings (1)"},
     {"--upload", SIZE, FIELD(upload), "BYTES", "perf",
      "sends so many bytes; K, M and G are powers of 1024 (256M when neither is given)"},
     {"--download", SIZE, FIELD(download), "BYTES", "perf", "asks for so many bytes, afterwards"},
     {"--streams", NUMBER, FIELD(streams), "N", "perf", "shares the bytes out to N streams (1)"},
     {"--parallel", NUMBER, FIELD(parallel), "P", "bench",
-     "connect, streams: so many at a time (1)"},
-    {"--hold", SECONDS, FIELD(hold), "SECONDS", "bench", "idle: holds them so long (10)"},
+     "connect, streams, relay: so many at a time (1)"},
+    {"--hold", SECONDS, FIELD(hold), "SECONDS", "bench", "idle, relay: holds them so long (10)"},
     {"--timeout", SECONDS, FIELD(timeout), "SECONDS", "check " DIALS,
      "gives up after that time (15; check: 30)"},
     {"--security", STRING, FIELD(security), "noise|tls", "run " DIALS, "offers only this security"},
@@ -444,6 +450,7 @@ static void set_defaults(app_options *o, const char *command)
     o->parallel = o->streams = 1;
     o->upload = o->download = o->relay_data = APP_NOT_GIVEN;
     o->relay_duration = -1;
+    o->relay_reservations_per_ip = o->relay_reservations_per_network = -1;
     o->hold = 10;
     o->page = o->metrics = o->autonat_service = o->holepunch = true;
     o->relay_service = "auto";
@@ -473,10 +480,13 @@ int app_parse(int argc, char **argv, const app_command *command, app_options *re
         ret->config = given.config;
         status = parse_config(ret);
         if (status == APP_OK) {
-            app_list *lists[][2] = {
-                {&ret->listen, &given.listen},       {&ret->announce, &given.announce},
-                {&ret->bootstrap, &given.bootstrap}, {&ret->relay, &given.relay},
-                {&ret->deny, &given.deny},           {&ret->allow, &given.allow}};
+            app_list *lists[][2] = {{&ret->listen, &given.listen},
+                                    {&ret->announce, &given.announce},
+                                    {&ret->bootstrap, &given.bootstrap},
+                                    {&ret->relay, &given.relay},
+                                    {&ret->relay_known, &given.relay_known},
+                                    {&ret->deny, &given.deny},
+                                    {&ret->allow, &given.allow}};
             for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
                 if (lists[i][1]->count > 0) {
                     lists[i][0]->count = 0;

@@ -8,7 +8,7 @@
 
 #include "app/run.h"
 
-enum { PORT = 4001, ADDR_MAX = 2300 };
+enum { PORT = 4001, ADDR_MAX = RUN_ADDR_MAX };
 
 static void add_address(void *arg, const char *addr)
 {
@@ -121,29 +121,6 @@ static void on_identified(void *owner, tern_node *node, tern_conn *conn,
                         what->observed != NULL ? app_text(tern_multiaddr_text(what->observed))
                                                : json_null());
     run_emit(r, o);
-}
-
-static void on_reservation(void *owner, tern_node *node, const tern_multiaddr *addr,
-                           const tern_peer_id *relay, uint64_t expires, const tern_error *why)
-{
-    run_command *r = owner;
-    (void)node;
-    if (r->o->json) {
-        json_t *o = json_pack("{s:s, s:[o]}", "event", "reservation", "addrs",
-                              app_text(tern_multiaddr_text(addr)));
-        app_add_peer(o, "relay", relay);
-        if (why != NULL) {
-            json_object_set_new(o, "error", app_text(why->text));
-        } else {
-            json_object_set_new(o, "expires", json_integer((json_int_t)expires));
-        }
-        run_emit(r, o);
-    } else if (why != NULL) {
-        app_say("no place at %s: %s; tried again", tern_multiaddr_text(addr), why->text);
-    } else {
-        app_say("reserved %s", tern_multiaddr_text(addr));
-    }
-    run_check_output(r);
 }
 
 static void on_reachability(void *owner, tern_node *node, const tern_multiaddr *addr,
@@ -305,26 +282,6 @@ static int listen_default(run_command *r)
     return APP_OK;
 }
 
-/* Places at relays: each is an address to listen on. */
-static int reserve_all(run_command *r)
-{
-    for (size_t i = 0; i < r->o->relay.count; i++) {
-        char text[ADDR_MAX + 16];
-        tern_error error;
-        const char *relay = r->o->relay.items[i];
-        bool whole = strstr(relay, "/p2p-circuit") != NULL;
-        if (!whole && strstr(relay, "/p2p/") == NULL) {
-            return app_usage_error("run", "--relay %s does not say who the relay is; try %s/p2p/ID",
-                                   relay, relay);
-        }
-        snprintf(text, sizeof text, "%s%s", relay, whole ? "" : "/p2p-circuit");
-        if (tern_node_listen(r->node, text, NULL, 0, &error) != 0) {
-            return app_address_error(relay, &error);
-        }
-    }
-    return APP_OK;
-}
-
 static int bootstrap(run_command *r)
 {
     for (size_t i = 0; i < r->o->bootstrap.count; i++) {
@@ -367,23 +324,6 @@ static const char *page_folder(const app_options *o, char *buf, size_t cap)
     return NULL;
 }
 
-static void set_relay(const app_options *o, tern_options *ret)
-{
-    ret->relay_service = strcmp(o->relay_service, "on") == 0;
-    ret->relay_service_auto = strcmp(o->relay_service, "auto") == 0;
-    ret->relay_reservations = (uint32_t)o->relay_reservations;
-    ret->relay_reservations_per_ip = (uint32_t)o->relay_reservations_per_ip;
-    ret->relay_circuits = (uint32_t)o->relay_circuits;
-    ret->relay_circuits_per_peer = (uint32_t)o->relay_circuits_per_peer;
-    if (o->relay_data != APP_NOT_GIVEN) {
-        ret->relay_data =
-            o->relay_data == 0 || o->relay_data > INT64_MAX ? -1 : (int64_t)o->relay_data;
-    }
-    if (o->relay_duration >= 0) {
-        ret->relay_duration_s = o->relay_duration < 1 ? -1 : (int32_t)o->relay_duration;
-    }
-}
-
 static void set_autonat(const app_options *o, tern_options *ret)
 {
     ret->autonat = true;
@@ -402,7 +342,7 @@ static int make_node(run_command *r)
                                             .on_identified = on_identified,
                                             .on_stopped = app_on_stopped,
                                             .on_addresses = on_addresses,
-                                            .on_reservation = on_reservation,
+                                            .on_reservation = run_on_reservation,
                                             .on_reachability = on_reachability,
                                             .on_hole_punch = on_hole_punch};
     char folder[2048];
@@ -418,7 +358,7 @@ static int make_node(run_command *r)
     app_node_options(r->o, key, &events, r, &options);
     options.metrics = r->o->metrics;
     options.metrics_public = r->o->metrics_public;
-    set_relay(r->o, &options);
+    run_set_relay(r->o, &options);
     set_autonat(r->o, &options);
     options.page = page_folder(r->o, folder, sizeof folder);
     r->page_missing = r->o->page && options.page == NULL;
@@ -495,13 +435,16 @@ int app_run(app_options *o)
         return status;
     }
     status = gate_all(&r);
+    if (status == APP_OK) {
+        status = run_know_all(&r);
+    }
     if (status != APP_OK) {
         tern_node_free(r.node);
         return status;
     }
     status = o->listen.count > 0 ? listen_all(&r, &o->listen) : listen_default(&r);
     if (status == APP_OK) {
-        status = reserve_all(&r);
+        status = run_reserve_all(&r);
     }
     if (status == APP_OK) {
         status = announce_all(&r);

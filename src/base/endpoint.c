@@ -326,11 +326,21 @@ bool tern_endpoint_reaches(const tern_endpoint *local, const tern_endpoint *to)
     return local->family == to->family && fits && !itself;
 }
 
-tern_endpoint tern_endpoint_block(const tern_endpoint *e)
+static tern_endpoint front_of(const tern_endpoint *e, size_t n)
 {
     tern_endpoint part;
     memset(&part, 0, sizeof part);
     part.family = e->family;
-    memcpy(part.ip, e->ip, e->family == 4 ? 4 : 7);
+    memcpy(part.ip, e->ip, n);
     return part;
+}
+
+tern_endpoint tern_endpoint_block(const tern_endpoint *e)
+{
+    return front_of(e, e->family == 4 ? 4 : 7);
+}
+
+tern_endpoint tern_endpoint_network(const tern_endpoint *e)
+{
+    return front_of(e, e->family == 4 ? 2 : 4);
 }

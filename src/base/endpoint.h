@@ -38,5 +38,7 @@ bool tern_endpoint_reaches(const tern_endpoint *local, const tern_endpoint *to);
 
 /* What limits per address count: an IPv4 address, an IPv6 /56; port and scope 0, family as of e. */
 tern_endpoint tern_endpoint_block(const tern_endpoint *e);
+/* What belongs to one provider, roughly: an IPv4 /16, an IPv6 /32; else as above. */
+tern_endpoint tern_endpoint_network(const tern_endpoint *e);
 
 #endif

@@ -281,6 +281,29 @@ static void blocks(void **state)
     }
 }
 
+static void networks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        {"192.0.2.1", "192.0.255.2", true},
+        {"192.0.2.1", "192.1.2.1", false},
+        {"2001:db8::1", "2001:db8:ffff::1", true},
+        {"2001:db8::1", "2001:db9::1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tern_endpoint a = ip(cases[i].a), b = ip(cases[i].b);
+        a.port = 1;
+        a = tern_endpoint_network(&a);
+        b = tern_endpoint_network(&b);
+        if ((memcmp(&a, &b, sizeof a) == 0) != cases[i].same) {
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +314,7 @@ int main(void)
         cmocka_unit_test(kinds),
         cmocka_unit_test(what_is_public),
         cmocka_unit_test(blocks),
+        cmocka_unit_test(networks),
     };
     return TERN_TEST_MAIN(tests);
 }

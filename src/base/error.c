@@ -37,7 +37,7 @@ static const struct {
     [-TERN_E_LIMIT] = {"LIMIT", "a limit of this node is reached"},
     [-TERN_E_GATED] = {"GATED", "refused by a deny list or a gater"},
     [-TERN_E_SELF] = {"SELF", "the address is this node's own"},
-    [-TERN_E_LIMITED] = {"LIMITED", "not allowed over a limited connection"},
+    [-TERN_E_LIMITED] = {"LIMITED", "not allowed over a limited connection, or ended by its limit"},
 };
 
 enum { CODE_COUNT = sizeof codes / sizeof codes[0] };

@@ -144,6 +144,7 @@
     X(perf_malformed, "Perf requests that end within their head")                                  \
     X(relay_reservations, "Places granted or renewed to peers that are reached through us")        \
     X(relay_reservations_refused, "Places refused")                                                \
+    X(relay_displaced, "Places taken from strangers for peers that we know")                       \
     X(relay_circuits, "Circuits that we relayed")                                                  \
     X(relay_refused, "Requests of the relay protocols refused")                                    \
     X(relay_bytes, "Bytes that we relayed, both ways, counted when a circuit ends")                \

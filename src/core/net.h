@@ -130,7 +130,7 @@ typedef struct tern_net_ops {
      * from a file that somebody else wrote: parse it as a peer's bytes. */
     const uint8_t *(*recall)(tern_net *net, const tern_peer_id *peer, tern_kept kind,
                              size_t *ret_n);
-    /* Connects to a peer: over a connection that there is and that no relay limits, else to one of
+    /* Connects to a peer: over a connection that there is and that is no relay's, else to one of
      * the addresses, which are lent until it returns, or those that are known. done comes once,
      * from the loop, unless cancelled; conn is the swarm's, NULL with an error. NULL: memory is
      * short. */
@@ -175,6 +175,9 @@ typedef struct tern_net_ops {
     /* While a tag protects a peer its connections are not closed for being idle. TERN_E_NOMEM,
      * TERN_E_LIMIT; taking it away is always 0. */
     int (*protect)(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);
+    /* Whether our owner knows a peer: he has protected or tagged it with more than nothing. Tags
+     * that begin with a colon are ours and do not count. */
+    bool (*known)(tern_net *net, const tern_peer_id *peer);
     /* More memory is used than allowed: the connections that hold most are closed at the end of
      * the turn. May be NULL; called by tern_net_grew. */
     void (*relieve)(tern_net *net);

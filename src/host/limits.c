@@ -61,14 +61,22 @@ static uint32_t or (uint32_t value, uint32_t otherwise)
     return value > 0 ? value : otherwise;
 }
 
+/* Of one address or network; 0 = no limit, as when connections of an address have none. */
+static uint32_t of_one(const tern_options *o, int32_t value, uint32_t otherwise)
+{
+    bool any = value < 0 || (value == 0 && o->max_connections_per_ip < 0);
+    return any ? 0 : or ((uint32_t)value, otherwise);
+}
+
 int tern_node_serve_relay(tern_node *node)
 {
     const tern_options *o = &node->options;
     tern_relay_limits l;
     tern_relay_limits_default(&l);
     l.reservations = or (o->relay_reservations, l.reservations);
-    l.reservations_per_ip = o->max_connections_per_ip < 0 ? 0 : or (o->relay_reservations_per_ip,
-                                                                    l.reservations_per_ip);
+    l.reservations_per_ip = of_one(o, o->relay_reservations_per_ip, l.reservations_per_ip);
+    l.reservations_per_network =
+        of_one(o, o->relay_reservations_per_network, l.reservations_per_network);
     l.circuits = or (o->relay_circuits, l.circuits);
     l.circuits_per_peer = or (o->relay_circuits_per_peer, l.circuits_per_peer);
     if (o->relay_duration_s != 0) {
@@ -77,6 +85,7 @@ int tern_node_serve_relay(tern_node *node)
     if (o->relay_data != 0) {
         l.data = o->relay_data < 0 ? 0 : (uint64_t)o->relay_data;
     }
+    l.rate = o->relay_rate;
     return tern_relay_new(tern_node_net(node), &l, &node->relay);
 }
 

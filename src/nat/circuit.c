@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "nat/circuit_stream.h"
 
 /* One dial. It outlives a cancelled op until its stream's opening has ended. */
 typedef struct circuit_dial {
@@ -106,15 +107,18 @@ static void on_cancel(tern_op *o)
 
 /* ---- the hop stream ---- */
 
-static void succeed(circuit_dial *d, const tern_relay_limit *limit)
+static bool succeed(circuit_dial *d, const tern_relay_limit *limit)
 {
     tern_dial_op *op = d->op;
+    op->stream = circuit_stream_new(d->s, limit);
+    if (op->stream == NULL) {
+        fail(d, TERN_E_NOMEM, "out of memory", "");
+        return false;
+    }
     op->local = tern_ma_with(d->conn->facts.local, TERN_MA_P2P_CIRCUIT, NULL, 0);
-    op->stream = d->s;
-    op->stream->limited = limit->data > 0 || limit->duration > 0;
-    tern_stream_take(d->s, NULL, NULL); /* silent: what follows is the circuit's */
     free_dial(d);
     tern_op_finish(&op->op, NULL);
+    return true;
 }
 
 static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
@@ -140,10 +144,10 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
     bool answer = m.kind == TERN_RELAY_STATUS;
     tern_relay_clear(&m);
     if (code == 1 && answer && status == TERN_RELAY_OK) {
-        succeed(d, &limit);
-        return used;
-    }
-    if (code < 0) {
+        if (succeed(d, &limit)) {
+            return used;
+        }
+    } else if (code < 0) {
         fail(d, TERN_E_MALFORMED, "its answer does not parse", "");
     } else {
         fail(d, TERN_E_REFUSED, tern_relay_status_text(status), "");

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "nat/circuit_stream.h"
 
 #define MESSAGE_TIME (30 * TERN_SEC) /* from a stop stream's start to its message */
 
@@ -74,15 +75,14 @@ static void accept_circuit(stop *st, circuit_listener *l, const tern_relay_limit
         refuse(st, TERN_RELAY_RESOURCE_LIMIT_EXCEEDED);
         return;
     }
-    tern_stream *s = st->s;
-    s->limited = limit->data > 0 || limit->duration > 0;
-    if (answer(st, TERN_RELAY_OK)) {
-        tern_stream_take(s, NULL, NULL); /* what follows is the circuit's */
+    tern_stream *s = answer(st, TERN_RELAY_OK) ? circuit_stream_new(st->s, limit) : NULL;
+    if (s != NULL) {
         l->base.events->on_stream(l->base.owner, &l->base, s, l->base.addr, remote,
                                   tern_loop_now(st->net->loop) + st->net->limits.upgrade_time);
     } else {
-        tern_stream_reset(s, 0);
-        tern_stream_drop(s);
+        st->net->counters.allocation_failures++;
+        tern_stream_reset(st->s, 0);
+        tern_stream_drop(st->s);
     }
     tern_multiaddr_unref(remote);
     free_stop(st);
@@ -106,7 +106,7 @@ static void on_message(stop *st, tern_span message)
         st->net->counters.relay_malformed++;
         refuse(st, kind != TERN_RELAY_CONNECT ? TERN_RELAY_UNEXPECTED_MESSAGE
                                               : TERN_RELAY_MALFORMED_MESSAGE);
-    } else if (l == NULL || st->conn->facts.limited) {
+    } else if (l == NULL || tern_conn_relayed(st->conn)) {
         refuse(st, TERN_RELAY_PERMISSION_DENIED); /* we have no place there */
     } else {
         accept_circuit(st, l, &limit);
@@ -187,7 +187,7 @@ static void on_gone(tern_net_ear *ear, tern_conn *conn)
         }
         do {
             other = c->net->ops->next_conn(c->net, &at->relay, &it);
-        } while (other != NULL && (other == conn || other->facts.limited || other->closing));
+        } while (other != NULL && (other == conn || tern_conn_relayed(other) || other->closing));
         if (other == NULL) {
             circuit_reserve_lost(at);
         }

@@ -12,7 +12,7 @@ enum { DOUBLINGS = 6 };
 #define FIRST_PAUSE (5 * TERN_SEC) /* doubled with each failure, up to about five minutes */
 #define ANSWER_TIME (30 * TERN_SEC)
 #define LEAST_TIME  (30 * TERN_SEC) /* between two renewals, whatever the relay says */
-#define TAG         "reservation"
+#define TAG         ":reservation"
 
 /* A RESERVE under way; its stream may outlive the listener. */
 struct circuit_request {

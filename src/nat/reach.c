@@ -152,7 +152,7 @@ static void hear_observed(tern_reach *r, const tern_conn *conn, const tern_ident
     tern_observed_vote v = {.conn = conn->facts.id, .dialled = !conn->facts.inbound};
     if (!endpoint_of(identity->observed, &v.seen, &seen_transport) ||
         !endpoint_of(conn->facts.local, &local, &transport) ||
-        !endpoint_of(conn->facts.remote, &from, &from_transport) || conn->facts.limited ||
+        !endpoint_of(conn->facts.remote, &from, &from_transport) || tern_conn_relayed(conn) ||
         seen_transport != transport || from_transport != transport ||
         !tern_endpoint_is_public(&v.seen) || !tern_endpoint_is_public(&from) ||
         !listens(r, transport, local.port, v.seen.family)) {

@@ -26,11 +26,8 @@ static bool may_ask(tern_reach *r, const tern_reach_target *t, const tern_conn *
                     tern_endpoint *ret)
 {
     uint32_t transport;
-    tern_ma_part part;
-    return !conn->facts.limited && !conn->closing && !conn->finished &&
-           tern_ma_endpoint(conn->facts.remote, ret, &transport) &&
-           !tern_ma_find(conn->facts.remote, TERN_MA_P2P_CIRCUIT, &part) &&
-           tern_endpoint_is_public(ret) &&
+    return !tern_conn_relayed(conn) && !conn->closing && !conn->finished &&
+           tern_ma_endpoint(conn->facts.remote, ret, &transport) && tern_endpoint_is_public(ret) &&
            tern_reach_core_may_ask(t, ret, tern_loop_now(r->net->loop));
 }
 

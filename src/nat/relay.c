@@ -1,4 +1,5 @@
-/* The relay service: see relay.h. relay_circuit.c has what follows a CONNECT. */
+/* The relay service: see relay.h. relay_reserve.c has the places, relay_circuit.c what follows a
+ * CONNECT. */
 #include "nat/relay_inner.h"
 
 #include "base/mem.h"
@@ -11,6 +12,7 @@ void tern_relay_limits_default(tern_relay_limits *ret)
     *ret = (tern_relay_limits){
         .reservations = 128,
         .reservations_per_ip = 8,
+        .reservations_per_network = 32,
         .circuits = 1024,
         .circuits_per_peer = 16,
         .ttl = 3600 * TERN_SEC,
@@ -19,42 +21,14 @@ void tern_relay_limits_default(tern_relay_limits *ret)
     };
 }
 
-/* ---- reservations ---- */
-
-static void forget_reservation(tern_relay *r, reservation *v)
-{
-    tern_map_remove(&r->by_peer, v->peer.bytes, v->peer.len);
-    tern_list_remove(&v->link);
-    r->reserved--;
-    r->net->ops->protect(r->net, &v->peer, TERN_RELAY_TAG, false);
-    tern_free(v);
-}
-
-/* The list is in the order of the last renewal, so of expiry. */
-static void purge(tern_relay *r)
-{
-    uint64_t now = tern_loop_now(r->net->loop);
-    while (!tern_list_empty(&r->reservations)) {
-        reservation *v = TERN_CONTAINER(r->reservations.next, reservation, link);
-        if (v->until > now) {
-            break;
-        }
-        forget_reservation(r, v);
-    }
-}
-
-reservation *tern_relay_find(tern_relay *r, const tern_peer_id *peer)
-{
-    purge(r);
-    return tern_map_get(&r->by_peer, peer->bytes, peer->len);
-}
+/* ---- peers ---- */
 
 tern_conn *tern_relay_direct_conn(tern_net *net, const tern_peer_id *peer, const tern_conn *but)
 {
     size_t it = 0;
     tern_conn *c;
     while ((c = net->ops->next_conn(net, peer, &it)) != NULL) {
-        if (c != but && !c->facts.limited && !c->closing && !c->finished) {
+        if (c != but && !tern_conn_relayed(c) && !c->closing && !c->finished) {
             return c;
         }
     }
@@ -66,58 +40,8 @@ static void on_gone(tern_net_ear *ear, tern_conn *conn)
     tern_relay *r = TERN_CONTAINER(ear, tern_relay, ear);
     reservation *v = tern_map_get(&r->by_peer, conn->facts.peer.bytes, conn->facts.peer.len);
     if (v != NULL && tern_relay_direct_conn(r->net, &v->peer, conn) == NULL) {
-        forget_reservation(r, v);
+        tern_relay_forget(r, v);
     }
-}
-
-/* Where a peer comes from, as limits count; family 0 when its address does not tell. */
-static tern_endpoint block_of(const tern_conn *conn)
-{
-    tern_endpoint e;
-    uint32_t transport;
-    if (!tern_ma_endpoint(conn->facts.remote, &e, &transport)) {
-        memset(&e, 0, sizeof e);
-    }
-    return tern_endpoint_block(&e);
-}
-
-static bool block_is_full(const tern_relay *r, const tern_endpoint *block)
-{
-    uint32_t n = 0;
-    for (tern_list *l = r->reservations.next; l != &r->reservations; l = l->next) {
-        n += memcmp(&TERN_CONTAINER(l, reservation, link)->block, block, sizeof *block) == 0;
-    }
-    return r->limits.reservations_per_ip > 0 && n >= r->limits.reservations_per_ip;
-}
-
-/* A new reservation or the peer's renewed one; NULL with the status to answer. */
-static reservation *reserve(tern_relay *r, const tern_conn *conn, uint32_t *ret_status)
-{
-    reservation *v = tern_relay_find(r, &conn->facts.peer);
-    if (v == NULL) {
-        tern_endpoint block = block_of(conn);
-        *ret_status = TERN_RELAY_RESERVATION_REFUSED;
-        if (r->reserved >= r->limits.reservations || block_is_full(r, &block)) {
-            return NULL;
-        }
-        v = tern_calloc(1, sizeof *v);
-        if (v == NULL ||
-            tern_map_set(&r->by_peer, conn->facts.peer.bytes, conn->facts.peer.len, v) != 0) {
-            tern_free(v);
-            r->net->counters.allocation_failures++;
-            return NULL;
-        }
-        v->peer = conn->facts.peer;
-        v->block = block;
-        r->reserved++;
-        /* When there is no memory for it the connection may be trimmed like any other. */
-        r->net->ops->protect(r->net, &v->peer, TERN_RELAY_TAG, true);
-    } else {
-        tern_list_remove(&v->link);
-    }
-    tern_list_push(&r->reservations, &v->link);
-    v->until = tern_loop_now(r->net->loop) + r->limits.ttl;
-    return v;
 }
 
 /* Where this relay is reached, with its peer id. */
@@ -194,7 +118,7 @@ static void on_reserve(hop *h, const tern_conn *conn)
 {
     tern_relay *r = h->relay;
     uint32_t status = TERN_RELAY_PERMISSION_DENIED;
-    reservation *v = conn->facts.limited ? NULL : reserve(r, conn, &status);
+    reservation *v = tern_conn_relayed(conn) ? NULL : tern_relay_reserve(r, conn, &status);
     if (v == NULL) {
         r->net->counters.relay_reservations_refused++;
         tern_relay_refuse(h, status);
@@ -309,10 +233,12 @@ static void on_stream(void *ctx, tern_conn *conn, tern_stream *s, const char *id
 static int handle(tern_relay *r)
 {
     static const char id[] = TERN_RELAY_HOP_ID;
+    uint32_t most = r->limits.circuits_per_peer; /* and requests beside them */
+    most = most < TERN_RELAY_STREAMS_MIN / 2 ? TERN_RELAY_STREAMS_MIN : 2 * most;
     tern_protocol protocol = {.id = id,
                               .on_stream = on_stream,
                               .ctx = r,
-                              .per_peer = TERN_RELAY_STREAMS_MAX,
+                              .per_peer = most < UINT8_MAX ? (uint8_t)most : UINT8_MAX,
                               .over_limited = true /* to be refused by name */};
     int code = r->net->ops->handle(r->net, &protocol);
     r->served = code == 0;
@@ -322,7 +248,7 @@ static int handle(tern_relay *r)
 static void forget_all(tern_relay *r)
 {
     while (!tern_list_empty(&r->reservations)) {
-        forget_reservation(r, TERN_CONTAINER(r->reservations.next, reservation, link));
+        tern_relay_forget(r, TERN_CONTAINER(r->reservations.next, reservation, link));
     }
 }
 
@@ -338,6 +264,10 @@ int tern_relay_new(tern_net *net, const tern_relay_limits *limits, tern_relay **
     tern_list_init(&r->reservations);
     tern_list_init(&r->hops);
     tern_map_init(&r->by_peer);
+    tern_tally_init(&r->blocks);
+    tern_tally_init(&r->networks);
+    tern_tally_init(&r->from);
+    tern_tally_init(&r->to);
     int code = handle(r);
     if (code != 0) {
         tern_free(r);
@@ -370,6 +300,10 @@ void tern_relay_free(tern_relay *r)
     tern_list_remove(&r->ear.link);
     tern_relay_serve(r, false);
     tern_map_free(&r->by_peer);
+    tern_tally_free(&r->blocks);
+    tern_tally_free(&r->networks);
+    tern_tally_free(&r->from);
+    tern_tally_free(&r->to);
     tern_free(r);
 }
 

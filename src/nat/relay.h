@@ -6,24 +6,28 @@
  *     somebody <============ the two streams, spliced ============> that peer
  *
  * A reservation lives until it expires or the last connection to its peer is gone. Nothing is ever
- * dialled for a CONNECT. Who comes through a relay himself is refused. */
+ * dialled for a CONNECT. Who comes through a relay himself is refused. Whom the node's owner knows
+ * (net->ops->known) has a place whatever his address, and where all are taken that of a stranger.
+ */
 #ifndef TERN_NAT_RELAY_H
 #define TERN_NAT_RELAY_H
 
 #include "core/net.h"
 
 typedef struct tern_relay_limits {
-    uint32_t reservations;        /* in all */
-    uint32_t reservations_per_ip; /* IPv4 address or IPv6 /56; 0 = no limit */
-    uint32_t circuits;            /* in all */
-    uint32_t circuits_per_peer;   /* from one, and to one */
-    uint64_t ttl;                 /* of a reservation, nanoseconds */
-    uint64_t duration;            /* of a circuit, nanoseconds; 0 = without end */
-    uint64_t data;                /* of a circuit, bytes each way; 0 = without end */
+    uint32_t reservations;             /* in all */
+    uint32_t reservations_per_ip;      /* IPv4 address or IPv6 /56; 0 = no limit */
+    uint32_t reservations_per_network; /* IPv4 /16 or IPv6 /32; 0 = no limit */
+    uint32_t circuits;                 /* in all */
+    uint32_t circuits_per_peer;        /* from one, and to one */
+    uint64_t ttl;                      /* of a reservation, nanoseconds */
+    uint64_t duration;                 /* of a circuit, nanoseconds; 0 = without end */
+    uint64_t data;                     /* of a circuit, bytes each way; 0 = without end */
+    uint64_t rate;                     /* of a circuit, bytes a second each way; 0 = any */
 } tern_relay_limits;
 
-/* 128 reservations, 8 an address, 1024 circuits, 16 a peer, an hour; 2 minutes and 128 KiB a
- * circuit: as go. */
+/* 128 reservations, 8 an address, 32 a network, 1024 circuits, 16 a peer, an hour; 2 minutes and
+ * 128 KiB a circuit at any rate: as go, whose network is an IPv6's ASN. */
 void tern_relay_limits_default(tern_relay_limits *ret);
 
 typedef struct tern_relay tern_relay;

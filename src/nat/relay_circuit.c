@@ -13,10 +13,28 @@
 
 static void end_circuit(hop *h)
 {
+    tern_relay *r = h->relay;
     if (h->circuit) {
         h->circuit = false;
-        h->relay->circuits--;
+        r->circuits--;
+        tern_tally_take(&r->from, h->from.bytes, h->from.len);
+        tern_tally_take(&r->to, h->to.bytes, h->to.len);
     }
+}
+
+static int count_circuit(hop *h)
+{
+    tern_relay *r = h->relay;
+    if (tern_tally_add(&r->from, h->from.bytes, h->from.len) != 0) {
+        return TERN_E_NOMEM;
+    }
+    if (tern_tally_add(&r->to, h->to.bytes, h->to.len) != 0) {
+        tern_tally_take(&r->from, h->from.bytes, h->from.len);
+        return TERN_E_NOMEM;
+    }
+    h->circuit = true;
+    r->circuits++;
+    return 0;
 }
 
 /* Nothing of it is left. */
@@ -68,8 +86,9 @@ static void begin(hop *h)
     tern_relay_answer(h, &m);
     tern_frame_free(&h->frame);
     tern_frame_free(&h->stop_frame);
-    h->splice =
-        tern_splice_new(r->net, h->s, h->stop, r->limits.data, r->limits.duration, spliced, h);
+    tern_splice_limits limits = {
+        .data = r->limits.data, .time = r->limits.duration, .rate = r->limits.rate};
+    h->splice = tern_splice_new(r->net, h->s, h->stop, &limits, spliced, h);
     if (h->splice == NULL) {
         r->net->counters.allocation_failures++;
         tern_stream_reset(h->s, 0);
@@ -154,25 +173,21 @@ static void on_time(tern_timer *timer)
 static uint32_t check(hop *h, const tern_peer_id *target)
 {
     tern_relay *r = h->relay;
-    uint32_t from = 0, to = 0;
     if (target->len == 0) {
         r->net->counters.relay_malformed++;
         return TERN_RELAY_MALFORMED_MESSAGE;
     }
-    if (h->conn->facts.limited || tern_peer_id_equal(target, &h->from) ||
+    if (tern_conn_relayed(h->conn) || tern_peer_id_equal(target, &h->from) ||
         tern_peer_id_equal(target, &r->net->self)) {
         return TERN_RELAY_PERMISSION_DENIED;
     }
     if (tern_relay_find(r, target) == NULL) {
         return TERN_RELAY_NO_RESERVATION;
     }
-    for (tern_list *l = r->hops.next; l != &r->hops; l = l->next) {
-        const hop *other = TERN_CONTAINER(l, hop, link);
-        from += other->circuit && tern_peer_id_equal(&other->from, &h->from);
-        to += other->circuit && tern_peer_id_equal(&other->to, target);
-    }
-    bool full = r->circuits >= r->limits.circuits || from >= r->limits.circuits_per_peer ||
-                to >= r->limits.circuits_per_peer;
+    uint32_t most = r->limits.circuits_per_peer;
+    bool full = r->circuits >= r->limits.circuits ||
+                tern_tally_of(&r->from, h->from.bytes, h->from.len) >= most ||
+                tern_tally_of(&r->to, target->bytes, target->len) >= most;
     return full ? TERN_RELAY_RESOURCE_LIMIT_EXCEEDED : TERN_RELAY_OK;
 }
 
@@ -208,11 +223,10 @@ void tern_relay_connect(hop *h, const tern_peer_id *target)
         return;
     }
     h->to = *target;
-    if (conn == NULL || ask(h, conn) != 0) {
+    if (conn == NULL || count_circuit(h) != 0 || ask(h, conn) != 0) {
+        end_circuit(h);
         tern_relay_refuse(h, TERN_RELAY_CONNECTION_FAILED);
         return;
     }
-    h->circuit = true;
-    r->circuits++;
     tern_timer_start(r->net->loop, &h->timer, tern_loop_now(r->net->loop) + CONNECT_TIME, on_time);
 }

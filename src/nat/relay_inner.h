@@ -2,20 +2,22 @@
 #ifndef TERN_NAT_RELAY_INNER_H
 #define TERN_NAT_RELAY_INNER_H
 
-#include "base/map.h"
+#include "base/tally.h"
 #include "nat/relay.h"
 #include "nat/relay_message.h"
 #include "nat/splice.h"
 #include "streams/frame.h"
 
-#define TERN_RELAY_TAG "relay" /* protects peers with a reservation from being trimmed */
+#define TERN_RELAY_TAG ":relay" /* protects peers with a reservation from being trimmed */
 
-enum { TERN_RELAY_STREAMS_MAX = 64 }; /* hop streams of one peer at once */
+enum {
+    TERN_RELAY_STREAMS_MIN = 64
+}; /* hop streams of one peer at once, if no more circuits may be */
 
 typedef struct reservation {
     tern_list link; /* in relay->reservations */
     tern_peer_id peer;
-    tern_endpoint block; /* where it came from, as limits count */
+    tern_endpoint block, network; /* where it came from, as limits count */
     uint64_t until;
 } reservation;
 
@@ -26,8 +28,10 @@ struct tern_relay {
     tern_list reservations; /* the one that expires first is first */
     tern_map by_peer;       /* peer id -> reservation */
     size_t reserved;
-    tern_list hops; /* hop: requests, and the circuits they became */
+    tern_tally blocks, networks; /* of the reservations */
+    tern_list hops;              /* hop: requests, and the circuits they became */
     size_t circuits;
+    tern_tally from, to; /* circuits by peer */
     bool served;
 };
 
@@ -46,9 +50,13 @@ typedef struct hop {
     tern_splice *splice;
 } hop;
 
-/* The reservation of a peer that has not expired; NULL if there is none. */
+/* relay_reserve.c: the reservation of a peer that has not expired; NULL if there is none. */
 reservation *tern_relay_find(tern_relay *r, const tern_peer_id *peer);
-/* A connection to the peer that no relay limits, other than `but`. */
+/* A new reservation or the peer's renewed one; NULL with the status to answer. */
+reservation *tern_relay_reserve(tern_relay *r, const tern_conn *conn, uint32_t *ret_status);
+void tern_relay_forget(tern_relay *r, reservation *v);
+
+/* A connection to the peer that is no relay's, other than `but`. */
 tern_conn *tern_relay_direct_conn(tern_net *net, const tern_peer_id *peer, const tern_conn *but);
 /* The limits as messages say them. */
 tern_relay_limit tern_relay_said_limit(const tern_relay *r);

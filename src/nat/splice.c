@@ -3,17 +3,23 @@
 
 #include "base/mem.h"
 
+#define PACE (50 * TERN_MS) /* between two helpings of a circuit with a rate */
+
+enum { HELPING_MIN = 1024 };
+
 typedef struct side {
     tern_splice *splice;
-    tern_stream *s; /* NULL once closed */
-    uint64_t left;  /* bytes that may still come from it */
+    tern_stream *s;   /* NULL once closed */
+    uint64_t left;    /* bytes that may still come from it */
+    uint64_t helping; /* ... before the next helping */
 } side;
 
 struct tern_splice {
     tern_net *net;
     side side[2];
-    bool limited;
-    tern_timer timer;
+    tern_splice_limits limits;
+    tern_timer timer, pace; /* pace: armed while somebody waits for his next helping */
+    uint64_t helped;        /* when the last one was */
     tern_splice_end end;
     void (*done)(void *owner, const tern_splice_end *end);
     void *owner;
@@ -35,18 +41,67 @@ static void exhaust(side *from, side *to)
     tern_stream_stop(from->s, 0);
 }
 
+/* What a time is worth at the rate; never so little that it is all overhead. */
+static uint64_t helping_of(const tern_splice *sp, uint64_t time)
+{
+    uint64_t bytes = sp->limits.rate / 1000 * (time / TERN_MS) +
+                     sp->limits.rate % 1000 * (time / TERN_MS) / 1000;
+    return bytes > HELPING_MIN ? bytes : HELPING_MIN;
+}
+
+static void help(tern_splice *sp)
+{
+    sp->helped = tern_loop_now(sp->net->loop);
+    sp->side[0].helping = sp->side[1].helping = helping_of(sp, PACE);
+}
+
+static void on_pace(tern_timer *timer)
+{
+    tern_splice *sp = TERN_CONTAINER(timer, tern_splice, pace);
+    help(sp);
+    for (int i = 0; i < 2; i++) {
+        if (sp->side[i].s != NULL) {
+            tern_stream_resume(sp->side[i].s);
+        }
+    }
+}
+
+/* How many of n bytes may pass now. */
+static size_t allowed(side *from, size_t n)
+{
+    tern_splice *sp = from->splice;
+    size_t may = sp->limits.data > 0 && from->left < n ? (size_t)from->left : n;
+    if (sp->limits.rate == 0) {
+        return may;
+    }
+    uint64_t pause = PACE;
+    if (helping_of(sp, PACE) == HELPING_MIN) { /* seldom, then */
+        pause = HELPING_MIN * TERN_SEC / sp->limits.rate;
+    }
+    if (tern_loop_now(sp->net->loop) >= sp->helped + pause) {
+        help(sp);
+    }
+    if (from->helping < may) {
+        may = (size_t)from->helping;
+        if (!tern_timer_armed(&sp->pace)) {
+            tern_timer_start(sp->net->loop, &sp->pace, sp->helped + pause, on_pace);
+        }
+    }
+    return may;
+}
+
 static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
 {
     side *from = owner, *to = other_side(from);
     tern_splice *sp = from->splice;
-    size_t may = sp->limited && from->left < n ? (size_t)from->left : n;
     (void)s;
     if (to->s == NULL) {
         return n;
     }
-    size_t taken = tern_stream_write(to->s, data, may);
+    size_t taken = tern_stream_write(to->s, data, allowed(from, n));
     sp->end.bytes[from - sp->side] += taken;
-    if (sp->limited) {
+    from->helping -= sp->limits.rate > 0 ? taken : 0;
+    if (sp->limits.data > 0) {
         from->left -= taken;
         if (from->left == 0 && taken < n) {
             exhaust(from, to);
@@ -87,6 +142,7 @@ static void on_closed(void *owner, tern_stream *s, const tern_error *why)
         return;
     }
     tern_timer_stop(&sp->timer);
+    tern_timer_stop(&sp->pace);
     sp->done(sp->owner, &sp->end);
     tern_free(sp);
 }
@@ -110,22 +166,23 @@ static void on_time(tern_timer *timer)
     tern_splice_cut(sp);
 }
 
-tern_splice *tern_splice_new(tern_net *net, tern_stream *a, tern_stream *b, uint64_t data,
-                             uint64_t time, void (*done)(void *owner, const tern_splice_end *end),
-                             void *owner)
+tern_splice *tern_splice_new(tern_net *net, tern_stream *a, tern_stream *b,
+                             const tern_splice_limits *limits,
+                             void (*done)(void *owner, const tern_splice_end *end), void *owner)
 {
     tern_splice *sp = tern_calloc(1, sizeof *sp);
     if (sp == NULL) {
         return NULL;
     }
     sp->net = net;
-    sp->side[0] = (side){sp, a, data};
-    sp->side[1] = (side){sp, b, data};
-    sp->limited = data > 0;
+    sp->limits = *limits;
+    sp->side[0] = (side){.splice = sp, .s = a, .left = limits->data};
+    sp->side[1] = (side){.splice = sp, .s = b, .left = limits->data};
     sp->done = done;
     sp->owner = owner;
-    if (time > 0) {
-        tern_timer_start(net->loop, &sp->timer, tern_loop_now(net->loop) + time, on_time);
+    help(sp);
+    if (limits->time > 0) {
+        tern_timer_start(net->loop, &sp->timer, tern_loop_now(net->loop) + limits->time, on_time);
     }
     tern_stream_take(a, &events, &sp->side[0]);
     tern_stream_take(b, &events, &sp->side[1]);

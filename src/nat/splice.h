@@ -14,13 +14,18 @@ typedef struct tern_splice_end {
     bool out_of_time;
 } tern_splice_end;
 
-/* Takes both streams, of which each may keep bytes already: those pass first. data: bytes each way,
- * 0 = without end; then that way ends in good order. time: nanoseconds, 0 = without end; then both
- * are reset. A half's end passes on, a reset resets the other. done comes once, from the loop, when
- * both are gone. NULL: memory is short, and both are the caller's still. */
-tern_splice *tern_splice_new(tern_net *net, tern_stream *a, tern_stream *b, uint64_t data,
-                             uint64_t time, void (*done)(void *owner, const tern_splice_end *end),
-                             void *owner);
+typedef struct tern_splice_limits { /* 0 = without */
+    uint64_t data;                  /* bytes each way; then that way ends in good order */
+    uint64_t time;                  /* nanoseconds; then both are reset */
+    uint64_t rate;                  /* bytes a second each way; what comes faster waits */
+} tern_splice_limits;
+
+/* Takes both streams, of which each may keep bytes already: those pass first. A half's end passes
+ * on, a reset resets the other. done comes once, from the loop, when both are gone. NULL: memory is
+ * short, and both are the caller's still. */
+tern_splice *tern_splice_new(tern_net *net, tern_stream *a, tern_stream *b,
+                             const tern_splice_limits *limits,
+                             void (*done)(void *owner, const tern_splice_end *end), void *owner);
 /* Resets both; done comes still. */
 void tern_splice_cut(tern_splice *s);
 

@@ -26,6 +26,8 @@ static void spliced(void *owner, const tern_splice_end *end)
     b->splice = NULL;
 }
 
+static uint64_t rate_of_next;
+
 static void bench_make(bench *b, uint64_t data, uint64_t time, size_t window)
 {
     tern_stream *near[2], *far[2];
@@ -38,7 +40,9 @@ static void bench_make(bench *b, uint64_t data, uint64_t time, size_t window)
         ear_init(&b->ear[i]);
         ear_take(&b->ear[i], near[i]);
     }
-    b->splice = tern_splice_new(&b->net, far[0], far[1], data, time, spliced, b);
+    tern_splice_limits limits = {.data = data, .time = time, .rate = rate_of_next};
+    rate_of_next = 0;
+    b->splice = tern_splice_new(&b->net, far[0], far[1], &limits, spliced, b);
     assert_non_null(b->splice);
 }
 

@@ -163,6 +163,18 @@ bool tern_connmgr_protected(const tern_connmgr *m, const tern_peer_id *peer)
     return false;
 }
 
+bool tern_connmgr_known(const tern_connmgr *m, const tern_peer_id *peer)
+{
+    const known *k = find(m, peer);
+    for (size_t i = 0; k != NULL && i < k->count; i++) {
+        const tag *t = &k->tags[i];
+        if (t->name[0] != ':' && (t->protects || t->value > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int64_t tern_connmgr_value(const tern_connmgr *m, const tern_peer_id *peer)
 {
     const known *k = find(m, peer);

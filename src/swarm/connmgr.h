@@ -32,6 +32,8 @@ int tern_connmgr_protect(tern_connmgr *m, const tern_peer_id *peer, const char *
 /* Whether the peer is still protected, by another tag. */
 bool tern_connmgr_unprotect(tern_connmgr *m, const tern_peer_id *peer, const char *tag);
 bool tern_connmgr_protected(const tern_connmgr *m, const tern_peer_id *peer);
+/* Whether a tag that does not begin with a colon protects or values it. */
+bool tern_connmgr_known(const tern_connmgr *m, const tern_peer_id *peer);
 int64_t tern_connmgr_value(const tern_connmgr *m, const tern_peer_id *peer);
 
 struct tern_swarm;

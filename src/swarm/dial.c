@@ -382,7 +382,7 @@ int tern_swarm_dial(tern_swarm *swarm, tern_dial_request *r)
     }
     bool anew = r->fresh || r->only || r->peer.len == 0;
     tern_conn *known_conn = anew ? NULL : tern_swarm_find(swarm, &r->peer);
-    if (known_conn != NULL && !(r->direct && known_conn->facts.limited)) {
+    if (known_conn != NULL && !(r->direct && tern_conn_relayed(known_conn))) {
         give_conn(swarm, r, known_conn);
     }
     if (r->conn != NULL) {

@@ -23,6 +23,7 @@ static void readdress(tern_net *net);
 static void reserved(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
                      uint64_t expires, const tern_error *why);
 static int protect(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);
+static bool known(tern_net *net, const tern_peer_id *peer);
 static void on_stopped(tern_deferred *d);
 static void on_sockets_gone(tern_deferred *d);
 static void on_drain_time(tern_timer *timer);
@@ -52,6 +53,7 @@ static const tern_net_ops net_ops = {
     .reached = reached,
     .punched = punched,
     .protect = protect,
+    .known = known,
     .relieve = tern_connmgr_over,
 };
 
@@ -81,7 +83,7 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     tern_list_init(&swarm->dials);
     tern_list_init(&swarm->given);
     tern_map_init(&swarm->peers);
-    tern_map_init(&swarm->blocks);
+    tern_tally_init(&swarm->blocks);
     tern_peerstore_init(&swarm->store);
     if (tern_book_new(loop, &swarm->net.counters, &swarm->book) != 0) {
         tern_key_unref(swarm->net.key);
@@ -113,7 +115,7 @@ void tern_swarm_free(tern_swarm *swarm)
     tern_connmgr_free(&swarm->connmgr);
     tern_gater_free(&swarm->gater);
     tern_map_free(&swarm->peers);
-    tern_map_free(&swarm->blocks);
+    tern_tally_free(&swarm->blocks);
     tern_key_unref(swarm->net.key);
     tern_free(swarm);
 }
@@ -138,20 +140,6 @@ bool tern_swarm_misbehaves(const tern_error *why)
 static tern_swarm_peer *find_peer(tern_swarm *swarm, const tern_peer_id *id)
 {
     return tern_map_get(&swarm->peers, id->bytes, id->len);
-}
-
-static size_t block_count(tern_swarm *swarm, const tern_endpoint *block)
-{
-    return (size_t)(uintptr_t)tern_map_get(&swarm->blocks, block, sizeof *block);
-}
-
-static int set_block_count(tern_swarm *swarm, const tern_endpoint *block, size_t n)
-{
-    if (n == 0) {
-        tern_map_remove(&swarm->blocks, block, sizeof *block);
-        return 0;
-    }
-    return tern_map_set(&swarm->blocks, block, sizeof *block, (void *)(uintptr_t)n);
 }
 
 /* Behind a relay nobody's IP is known: it is the relay's that the address begins with. */
@@ -182,7 +170,7 @@ static void forget_conn(tern_swarm_conn *c)
         tern_free(peer);
     }
     if (c->block.family != 0) {
-        set_block_count(swarm, &c->block, block_count(swarm, &c->block) - 1);
+        tern_tally_take(&swarm->blocks, &c->block, sizeof c->block);
     }
     tern_free(c);
 }
@@ -289,7 +277,8 @@ static int check_limits(tern_swarm *swarm, const tern_conn *conn, const tern_swa
                          "%u connections to this peer are open, the most allowed",
                          l->conns_per_peer);
     }
-    if (block->family != 0 && block_count(swarm, block) >= l->conns_per_ip) {
+    if (block->family != 0 &&
+        tern_tally_of(&swarm->blocks, block, sizeof *block) >= l->conns_per_ip) {
         swarm->net.counters.refused_per_ip++;
         return tern_fail(reterr, TERN_E_LIMIT, "swarm",
                          "%u connections from this address are open, the most allowed",
@@ -336,8 +325,7 @@ int tern_swarm_add(tern_swarm *swarm, tern_conn *conn, tern_error *reterr)
         peer = add_peer(swarm, &conn->facts.peer);
     }
     if (c == NULL || peer == NULL ||
-        (block.family != 0 &&
-         set_block_count(swarm, &block, block_count(swarm, &block) + 1) != 0)) {
+        (block.family != 0 && tern_tally_add(&swarm->blocks, &block, sizeof block) != 0)) {
         if (peer != NULL && peer->count == 0) {
             tern_map_remove(&swarm->peers, peer->id.bytes, peer->id.len);
             tern_free(peer);
@@ -505,6 +493,11 @@ static int protect(tern_net *net, const tern_peer_id *peer, const char *tag, boo
     }
     tern_connmgr_unprotect(m, peer, tag);
     return 0;
+}
+
+static bool known(tern_net *net, const tern_peer_id *peer)
+{
+    return tern_connmgr_known(&tern_swarm_of(net)->connmgr, peer);
 }
 
 static void identified(tern_net *net, tern_conn *conn, const tern_identity *identity)

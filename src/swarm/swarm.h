@@ -17,7 +17,7 @@
 #ifndef TERN_SWARM_SWARM_H
 #define TERN_SWARM_SWARM_H
 
-#include "base/map.h"
+#include "base/tally.h"
 #include "core/mux.h"
 #include "core/secure.h"
 #include "core/transport.h"
@@ -91,7 +91,7 @@ struct tern_swarm {
     size_t serials;          /* the last one given */
     tern_swarm_conn *walked; /* where a walk over all of them stands; NULL = nowhere */
     tern_map peers;          /* peer id -> tern_swarm_peer */
-    tern_map blocks;         /* address block -> count of secured incoming conns */
+    tern_tally blocks;       /* secured incoming conns by address block */
     tern_list listeners;     /* tern_swarm_listener */
     tern_list pending;       /* tern_pending: accepted, being upgraded */
     size_t pending_count;
@@ -168,7 +168,7 @@ typedef struct tern_dial_request {
         *addrs; /* lent until start returns; the store's addresses of peer join them */
     size_t addr_count;
     bool fresh;  /* a new connection even if there is one */
-    bool direct; /* one that a relay limits does not count, and none is dialled through a relay */
+    bool direct; /* one through a relay does not count, and none is dialled through one */
     bool only;   /* fresh, and nothing but addrs: the store is not asked, and learns nothing */
     tern_punch_role punch; /* with `only`: the peer dials too (net->ops->punch) */
     /* out */

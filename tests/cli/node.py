@@ -184,6 +184,27 @@ async def relayed(cli):
             await stop(behind)
         await cli.says(1, "ping", "-c", "1", through)
         await stop(relay)
+    async with cli.node("--relay-service", "on", "--relay-data", "20K", "--perf", "on", name="tight") as relay, \
+            cli.node("--relay", relay.addrs[0], name="behind") as behind:
+        through = f"{relay.addrs[0]}/p2p-circuit/p2p/{behind.peer}"
+        await behind.happens("listening", addrs=[*behind.addrs, through])
+        flood = await cli.call("ping", "-c", "1000", "-i", "0", through)
+        want(flood.status == 1 and "the relay's limit of 20 KiB was reached" in flood.err[0], "no limit by name", flood)
+        gone = await behind.happens("disconnected", transport="circuit")
+        want("the relay's limit of 20 KiB was reached" in gone["reason"], "no limit by name", gone)
+        await stop(behind)
+        await stop(relay)
+    async with cli.node("--relay-service", "on", "--relay-max-reservations", "1", name="full") as relay, \
+            cli.node("--relay", relay.addrs[0], name="first") as first:
+        await first.happens("reservation", relay=relay.peer)
+        async with cli.node("--relay", relay.addrs[0], name="late") as late:
+            told = await late.happens("reservation", relay=relay.peer)
+            want("RESERVATION_REFUSED" in told["error"], "error", told)
+            await stop(late)
+        await stop(first)
+        await stop(relay)
+    for option in ("--relay-max-reservations-per-network", "--relay-rate", "--relay-known"):
+        await cli.says(2, "run", option, "-1")
     async with cli.node(name="plain") as plain, cli.node("--relay", plain.addrs[0], name="b") as b:
         told = await b.happens("reservation", relay=plain.peer)
         want("cannot be asked" in told["error"], "error", told)

@@ -1,6 +1,6 @@
 /* Circuit relay v2 over whole nodes: a relay, nodes that are reached through it, and those who
  * reach them; limits, refusals, ends of every kind, and peers that break the rules. */
-#include "sim/nodes.h"
+#include "sim/relay_scene.h"
 
 #include <stdio.h>
 
@@ -8,67 +8,6 @@
 #include "nat/relay_message.h"
 #include "streams/frame.h"
 #include "suite/ear.h"
-
-#define DELAY (10 * TERN_MS)
-#define RTT   (2 * DELAY)
-
-/* A relay, one behind it, and one who wants to reach that one. */
-typedef struct scene {
-    sim_nodes w;
-    sim_node *relay, *behind, *asker;
-    char at[512]; /* where `behind` is reached */
-} scene;
-
-static tern_options relay_options(void)
-{
-    tern_options o;
-    tern_options_init(&o);
-    o.relay_service = true;
-    return o;
-}
-
-static void reserve_at(sim_node *n, const sim_node *relay)
-{
-    char text[256];
-    tern_error error;
-    snprintf(text, sizeof text, "%s/p2p-circuit", relay->addr);
-    if (tern_node_listen(n->node, text, NULL, 0, &error) != 0) {
-        fail_msg("%s", error.text);
-    }
-}
-
-static void address_of(const sim_node *relay, const sim_node *behind, char *out, size_t cap)
-{
-    char id[TERN_PEER_ID_TEXT];
-    snprintf(out, cap, "%s/p2p-circuit/p2p/%s", relay->addr, tern_peer_id_text(&behind->id, id));
-}
-
-static void scene_make(scene *s, const tern_options *relay)
-{
-    tern_options o = relay != NULL ? *relay : relay_options();
-    o.relay_service = true;
-    sim_nodes_init(&s->w, DELAY);
-    s->relay = sim_nodes_add(&s->w, "10.0.0.1", &o);
-    s->behind = sim_nodes_add(&s->w, "-10.0.0.2", NULL);
-    s->asker = sim_nodes_add(&s->w, "-10.0.0.3", NULL);
-    reserve_at(s->behind, s->relay);
-    sim_nodes_run(&s->w, TERN_SEC);
-    assert_int_equal(sim_counters(s->relay)->relay_reservations, 1);
-    assert_int_equal(sim_counters(s->behind)->relay_reserved, 1);
-    address_of(s->relay, s->behind, s->at, sizeof s->at);
-}
-
-/* The asker's connection through the relay. */
-static tern_conn *reach(scene *s)
-{
-    sim_dial d;
-    sim_nodes_dial_one(s->asker, s->at, &d);
-    if (d.error.code != 0) {
-        fail_msg("%s", d.error.text);
-    }
-    sim_nodes_run(&s->w, 10 * RTT);
-    return d.conn;
-}
 
 static void first_address(void *arg, const char *addr)
 {
@@ -83,13 +22,13 @@ static void first_address(void *arg, const char *addr)
 static void reached_through_a_relay(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     sim_ping p;
     char shown[512] = "";
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     tern_node_addresses(s.behind->node, first_address, shown);
     assert_string_equal(shown, s.at);
-    tern_conn *c = reach(&s);
+    tern_conn *c = relay_scene_reach(&s);
     const tern_conn_facts *f = tern_conn_get_facts(c);
     assert_true(tern_peer_id_equal(&f->peer, &s.behind->id));
     assert_string_equal(f->transport, "circuit");
@@ -102,7 +41,7 @@ static void reached_through_a_relay(void **state)
     assert_string_equal(theirs->transport, "circuit");
     sim_nodes_ping(s.asker, c, &p);
     assert_int_equal(p.error.code, 0);
-    assert_int_equal(p.rtt, 2 * RTT);
+    assert_int_equal(p.rtt, 2 * RELAY_RTT);
     assert_int_equal(tern_relay_circuits(s.relay->node->relay), 1);
     assert_int_equal(s.asker->identified, 2); /* the relay, and who is behind it */
     sim_nodes_clear(&s.w);
@@ -112,27 +51,27 @@ static void reached_through_a_relay(void **state)
 static void round_trips(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     sim_dial d;
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     sim_nodes_connect(&s.w, s.asker, s.relay);
     sim_nodes_run(&s.w, TERN_SEC);
     uint64_t began = sim_nodes_now(&s.w);
     sim_nodes_dial_one(s.asker, s.at, &d);
     assert_int_equal(d.error.code, 0);
-    assert_int_equal(d.at - began, 2 * 2 * RTT);
+    assert_int_equal(d.at - began, 2 * 2 * RELAY_RTT);
     sim_nodes_clear(&s.w);
 }
 
 static void without_limits_nothing_is_limited(void **state)
 {
     (void)state;
-    scene s;
-    tern_options o = relay_options();
+    relay_scene s;
+    tern_options o = relay_test_options();
     o.relay_data = -1;
     o.relay_duration_s = -1;
-    scene_make(&s, &o);
-    tern_conn *c = reach(&s);
+    relay_scene_make(&s, &o);
+    tern_conn *c = relay_scene_reach(&s);
     assert_false(tern_conn_get_facts(c)->limited);
     assert_false(tern_conn_get_facts(s.behind->conn)->limited);
     sim_nodes_run(&s.w, 600 * TERN_SEC);
@@ -143,12 +82,12 @@ static void without_limits_nothing_is_limited(void **state)
 static void reservations_are_renewed(void **state)
 {
     (void)state;
-    scene s;
-    scene_make(&s, NULL);
+    relay_scene s;
+    relay_scene_make(&s, NULL);
     sim_nodes_run(&s.w, 4 * 3600 * TERN_SEC);
     assert_true(sim_counters(s.relay)->relay_reservations >= 5);
     assert_int_equal(tern_relay_reservations(s.relay->node->relay), 1);
-    reach(&s);
+    relay_scene_reach(&s);
     sim_nodes_clear(&s.w);
 }
 
@@ -156,11 +95,11 @@ static void reservations_are_renewed(void **state)
 static void a_relay_that_comes_back(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     char shown[512] = "";
-    tern_options o = relay_options();
+    tern_options o = relay_test_options();
     assert_int_equal(tern_key_generate(TERN_KEY_ED25519, &o.key), 0);
-    scene_make(&s, &o);
+    relay_scene_make(&s, &o);
     sim_node_vanish(s.relay);
     sim_nodes_run(&s.w, 120 * TERN_SEC);
     tern_node_addresses(s.behind->node, first_address, shown);
@@ -169,7 +108,7 @@ static void a_relay_that_comes_back(void **state)
     sim_nodes_run(&s.w, 400 * TERN_SEC);
     tern_node_addresses(s.behind->node, first_address, shown);
     assert_string_equal(shown, s.at);
-    reach(&s);
+    relay_scene_reach(&s);
     sim_nodes_clear(&s.w);
     tern_key_unref(o.key);
 }
@@ -207,14 +146,14 @@ static void a_circuit_carries_what_is_allowed(void **state)
 {
     (void)state;
     static uint8_t data[256 << 10];
-    scene s;
+    relay_scene s;
     ear e;
     tern_error error;
     tern_protocol_options over = {.over_limited = true};
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     drained = 0;
     assert_int_equal(tern_node_handle(s.behind->node, "/sink", &over, take_all, NULL), 0);
-    tern_conn *c = reach(&s);
+    tern_conn *c = relay_scene_reach(&s);
     ear_init(&e);
     tern_stream *stream =
         tern_node_open(s.asker->node, c, "/sink", sim_nodes_ear_opened, &e, &error);
@@ -235,9 +174,9 @@ static void a_circuit_carries_what_is_allowed(void **state)
 static void a_circuit_lasts_as_long_as_is_allowed(void **state)
 {
     (void)state;
-    scene s;
-    scene_make(&s, NULL);
-    reach(&s);
+    relay_scene s;
+    relay_scene_make(&s, NULL);
+    relay_scene_reach(&s);
     sim_nodes_run(&s.w, 119 * TERN_SEC);
     assert_int_equal(tern_relay_circuits(s.relay->node->relay), 1);
     sim_nodes_run(&s.w, 3 * TERN_SEC);
@@ -252,12 +191,12 @@ static void a_circuit_lasts_as_long_as_is_allowed(void **state)
 static void protocols_ask_for_limited_connections(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     ear e;
     tern_error error;
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     assert_int_equal(tern_node_handle(s.behind->node, "/sink", NULL, take_all, NULL), 0);
-    tern_conn *c = reach(&s);
+    tern_conn *c = relay_scene_reach(&s);
     ear_init(&e);
     assert_non_null(tern_node_open(s.asker->node, c, "/sink", sim_nodes_ear_opened, &e, &error));
     sim_nodes_run(&s.w, TERN_SEC);
@@ -269,11 +208,11 @@ static void protocols_ask_for_limited_connections(void **state)
 static void places_are_few(void **state)
 {
     (void)state;
-    scene s;
-    tern_options o = relay_options();
+    relay_scene s;
+    tern_options o = relay_test_options();
     o.relay_reservations = 1;
-    scene_make(&s, &o);
-    reserve_at(s.asker, s.relay);
+    relay_scene_make(&s, &o);
+    relay_reserve_at(s.asker, s.relay);
     sim_nodes_run(&s.w, TERN_SEC);
     assert_int_equal(sim_counters(s.relay)->relay_reservations_refused, 1);
     assert_int_equal(sim_counters(s.asker)->relay_reserve_failures, 1);
@@ -287,12 +226,12 @@ static void places_are_few(void **state)
 static void circuits_are_few(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     sim_dial d;
-    tern_options o = relay_options();
+    tern_options o = relay_test_options();
     o.relay_circuits_per_peer = 1;
-    scene_make(&s, &o);
-    reach(&s);
+    relay_scene_make(&s, &o);
+    relay_scene_reach(&s);
     sim_node *other = sim_nodes_add(&s.w, "-10.0.0.4", NULL);
     sim_nodes_dial_one(other, s.at, &d);
     assert_int_equal(d.error.code, TERN_E_REFUSED);
@@ -305,12 +244,12 @@ static void circuits_are_few(void **state)
 static void nobody_is_there(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     sim_dial d;
     char at[512];
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     sim_node *nobody = sim_nodes_add(&s.w, "-10.0.0.4", NULL);
-    address_of(s.relay, nobody, at, sizeof at);
+    relay_address_of(s.relay, nobody, at, sizeof at);
     sim_nodes_dial_one(s.asker, at, &d);
     assert_int_equal(d.error.code, TERN_E_REFUSED);
     assert_non_null(strstr(d.error.text, "NO_RESERVATION"));
@@ -318,7 +257,7 @@ static void nobody_is_there(void **state)
     sim_nodes_connect(&s.w, nobody, s.relay);
     sim_nodes_dial_one(s.asker, at, &d);
     assert_non_null(strstr(d.error.text, "NO_RESERVATION"));
-    address_of(s.relay, s.asker, at, sizeof at);
+    relay_address_of(s.relay, s.asker, at, sizeof at);
     sim_nodes_dial_one(s.asker, at, &d);
     assert_int_equal(d.error.code, TERN_E_SELF);
     sim_nodes_clear(&s.w);
@@ -328,10 +267,10 @@ static void nobody_is_there(void **state)
 static void no_circuit_to_either_end(void **state)
 {
     (void)state;
-    scene s;
-    scene_make(&s, NULL);
+    relay_scene s;
+    relay_scene_make(&s, NULL);
     tern_conn *c = sim_nodes_connect(&s.w, s.asker, s.relay);
-    reserve_at(s.asker, s.relay);
+    relay_reserve_at(s.asker, s.relay);
     sim_nodes_run(&s.w, TERN_SEC);
     const tern_peer_id *ends[] = {&s.relay->id, &s.asker->id};
     for (size_t i = 0; i < 2; i++) {
@@ -363,15 +302,15 @@ static void no_relay(void **state)
     sim_nodes w;
     sim_dial d;
     char at[512];
-    sim_nodes_init(&w, DELAY);
+    sim_nodes_init(&w, RELAY_DELAY);
     sim_node *plain = sim_nodes_add(&w, "10.0.0.1", NULL);
     sim_node *a = sim_nodes_add(&w, "-10.0.0.2", NULL);
     sim_node *b = sim_nodes_add(&w, "-10.0.0.3", NULL);
-    address_of(plain, b, at, sizeof at);
+    relay_address_of(plain, b, at, sizeof at);
     sim_nodes_dial_one(a, at, &d);
     assert_int_equal(d.error.code, TERN_E_NEGOTIATION);
     assert_non_null(strstr(d.error.text, "does not relay"));
-    reserve_at(b, plain);
+    relay_reserve_at(b, plain);
     sim_nodes_run(&w, 60 * TERN_SEC);
     assert_true(sim_counters(b)->relay_reserve_failures >= 3);
     sim_nodes_clear(&w);
@@ -381,17 +320,17 @@ static void no_relay(void **state)
 static void no_relay_behind_a_relay(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     ear e;
     tern_error error;
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     sim_node_end(s.behind);
-    tern_options o = relay_options();
+    tern_options o = relay_test_options();
     sim_node *second = sim_nodes_add(&s.w, "-10.0.0.9", &o);
-    reserve_at(second, s.relay);
+    relay_reserve_at(second, s.relay);
     sim_nodes_run(&s.w, TERN_SEC);
-    address_of(s.relay, second, s.at, sizeof s.at);
-    tern_conn *c = reach(&s);
+    relay_address_of(s.relay, second, s.at, sizeof s.at);
+    tern_conn *c = relay_scene_reach(&s);
     ear_init(&e);
     tern_stream *st =
         tern_node_open(s.asker->node, c, TERN_RELAY_HOP_ID, sim_nodes_ear_opened, &e, &error);
@@ -412,11 +351,11 @@ static void no_relay_behind_a_relay(void **state)
 static void an_unexpected_relay(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     ear e;
     tern_error error;
-    scene_make(&s, NULL);
-    tern_conn *c = reach(&s);
+    relay_scene_make(&s, NULL);
+    tern_conn *c = relay_scene_reach(&s);
     ear_init(&e);
     tern_stream *st =
         tern_node_open(s.asker->node, c, TERN_RELAY_STOP_ID, sim_nodes_ear_opened, &e, &error);
@@ -448,8 +387,8 @@ static void messages_that_do_not_belong(void **state)
         {"\x81\x20", 2, TERN_RELAY_MALFORMED_MESSAGE}, /* 4097 bytes announced */
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10, TERN_RELAY_MALFORMED_MESSAGE},
     };
-    scene s;
-    scene_make(&s, NULL);
+    relay_scene s;
+    relay_scene_make(&s, NULL);
     tern_conn *c = sim_nodes_connect(&s.w, s.asker, s.relay);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ear e;
@@ -478,10 +417,10 @@ static void messages_that_do_not_belong(void **state)
 static void silence(void **state)
 {
     (void)state;
-    scene s;
+    relay_scene s;
     ear e;
     tern_error error;
-    scene_make(&s, NULL);
+    relay_scene_make(&s, NULL);
     tern_conn *c = sim_nodes_connect(&s.w, s.asker, s.relay);
     ear_init(&e);
     tern_stream *st =
@@ -499,9 +438,9 @@ static void each_may_vanish(void **state)
 {
     (void)state;
     for (int who = 0; who < 3; who++) {
-        scene s;
-        scene_make(&s, NULL);
-        reach(&s);
+        relay_scene s;
+        relay_scene_make(&s, NULL);
+        relay_scene_reach(&s);
         sim_node *gone = who == 0 ? s.relay : who == 1 ? s.behind : s.asker;
         sim_node_vanish(gone);
         sim_nodes_run(&s.w, 300 * TERN_SEC);
@@ -521,11 +460,11 @@ static void every_allocation_fails(void **state)
     (void)state;
     bool whole = false;
     for (size_t nth = 1; !whole; nth++) {
-        scene s;
+        relay_scene s;
         unsigned done = 0;
         tern_error error;
         const char *text = s.at;
-        scene_make(&s, NULL);
+        relay_scene_make(&s, NULL);
         tern_mem_fail_at(nth, 0);
         int code =
             tern_node_dial(s.asker->node, &text, 1, 0, false, sim_nodes_count_dial, &done, &error);

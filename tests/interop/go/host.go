@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -46,7 +47,8 @@ func newHost(a args) (host.Host, error) {
 	}
 	switch {
 	case a.relayService: // it serves when it believes to be public
-		options = append(options, libp2p.EnableRelay(), libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+		options = append(options, libp2p.EnableRelay(), libp2p.EnableRelayService(relayLimits(a)...),
+			libp2p.ForceReachabilityPublic())
 	case a.holepunch:
 		options = append(options, libp2p.EnableRelay(), libp2p.EnableHolePunching(), libp2p.ForceReachabilityPrivate())
 	case a.relay != "" || strings.Contains(a.addr, "/p2p-circuit"):
@@ -91,6 +93,21 @@ func newHost(a args) (host.Host, error) {
 		return nil, fmt.Errorf("go-libp2p has no muxer %q", a.muxer)
 	}
 	return libp2p.New(options...)
+}
+
+// relayLimits is what the relay service allows, where that is not go-libp2p's own choice.
+func relayLimits(a args) []relay.Option {
+	if !a.relayUnlimited {
+		return nil
+	}
+	all := relay.DefaultResources()
+	all.Limit = nil
+	all.MaxReservations, all.MaxReservationsPerIP, all.MaxReservationsPerASN = 1<<20, 1<<20, 1<<20
+	all.MaxCircuits = 1 << 20
+	if a.relayBuffer > 0 {
+		all.BufferSize = a.relayBuffer
+	}
+	return []relay.Option{relay.WithResources(all)}
 }
 
 // webOptions is what Secure WebSocket listens with and trusts.

@@ -38,6 +38,8 @@ type args struct {
 	tlsCert, tlsKey  string // of Secure WebSocket
 	tlsCA            string // trusted by it
 	relayService     bool   // relays for others
+	relayUnlimited   bool   // ... without limits
+	relayBuffer      int    // ... with buffers of so many bytes; 0 = its own
 	relay            string // where a place is reserved
 	autonat          string // version that is served and asked with: 1, 2, or none
 	connect          []string
@@ -292,6 +294,10 @@ func parse(words []string) (args, error) {
 			a.tlsCA = value
 		case "--relay-service":
 			a.relayService = value == "on"
+		case "--relay-limits":
+			a.relayUnlimited = value == "off"
+		case "--relay-buffer":
+			a.relayBuffer, err = strconv.Atoi(value)
 		case "--relay":
 			a.relay = value
 		case "--code":
