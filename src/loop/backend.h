@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "loop/dns.h"
+#include "loop/igd.h"
 #include "loop/loop.h"
 #include "loop/tcp.h"
 #include "loop/udp.h"
@@ -42,6 +43,8 @@ typedef struct tern_loop_ops {
     int (*post)(tern_loop *loop, tern_post *post); /* freed when run if `allocated` */
     int (*work)(tern_loop *loop, tern_work *work);
     size_t (*addresses)(tern_loop *loop, tern_endpoint *out, size_t cap);
+    int (*gateway)(tern_loop *loop, tern_endpoint *ret, tern_endpoint *ret_own);
+    int (*igd_start)(tern_igd *igd);
     void (*free)(tern_loop *loop);
 
     int (*tcp_dial)(tern_loop *loop, const tern_endpoint *to, const tern_endpoint *from, bool fast,

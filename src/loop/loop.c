@@ -55,6 +55,11 @@ size_t tern_loop_addresses(tern_loop *loop, tern_endpoint *out, size_t cap)
     return loop->ops->addresses(loop, out, cap);
 }
 
+int tern_loop_gateway(tern_loop *loop, tern_endpoint *ret, tern_endpoint *ret_own)
+{
+    return loop->ops->gateway(loop, ret, ret_own);
+}
+
 void tern_loop_free(tern_loop *loop)
 {
     if (loop != NULL) {

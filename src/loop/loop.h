@@ -99,6 +99,10 @@ int tern_loop_work(tern_loop *loop, tern_work *work);
  * may be more than cap). Loopback included. */
 size_t tern_loop_addresses(tern_loop *loop, tern_endpoint *out, size_t cap);
 
+/* The default gateway of IPv4 (port 0) and the address of ours that faces it. NOT_FOUND when there
+ * is none or the system does not say. */
+int tern_loop_gateway(tern_loop *loop, tern_endpoint *ret, tern_endpoint *ret_own);
+
 /* What a watch tells of. */
 typedef enum tern_change {
     TERN_CHANGE_ADDRESSES, /* tern_loop_addresses would answer differently */

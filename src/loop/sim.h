@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 
 typedef struct tern_sim tern_sim;
+struct tern_igd_round;
 
 int tern_sim_new(uint64_t seed, tern_sim **ret); /* TERN_E_NOMEM */
 void tern_sim_free(tern_sim *sim);               /* frees its hosts too */
@@ -67,6 +68,18 @@ typedef enum tern_sim_rule {
  * TERN_E_MALFORMED, TERN_E_NOMEM. */
 int tern_sim_shield(tern_loop *host, const char *outside, tern_sim_rule mapping,
                     tern_sim_rule filtering);
+
+/* Its default gateway (NULL: none any more), for tern_loop_gateway: the host there is before its
+ * shield and hears it as it is. */
+int tern_sim_gateway(tern_loop *host, const char *ip); /* TERN_E_MALFORMED */
+/* What the gateway does when it maps a port: what comes to the port of the shield's address goes to
+ * the host's, whoever sends it, and what is sent back to him comes from there. port 0 ends it.
+ * TERN_E_LIMIT. */
+int tern_sim_forward(tern_loop *host, bool udp, uint16_t outside, uint16_t port);
+/* The gateway's UPnP: answers a round (loop/igd.h), after a second for FIND and 5 ms otherwise, by
+ * filling it; 0, or what the op fails with. fn NULL: there is none. */
+typedef int tern_sim_igd_fn(void *owner, struct tern_igd_round *round);
+void tern_sim_igd(tern_loop *host, tern_sim_igd_fn *fn, void *owner);
 
 /* A host vanishes: its connections go silent (peers see nothing until they time out). */
 void tern_sim_crash(tern_loop *host);

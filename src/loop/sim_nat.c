@@ -103,10 +103,39 @@ static void outside_key(uint8_t out[3], const struct sim_packet *p, uint16_t por
     tern_put16(out + 1, port);
 }
 
+/* Who came in by a port that the gateway has mapped: what goes back to him leaves from there. */
+static void led_key(uint8_t out[WAY_KEY], const struct sim_packet *p, uint16_t port,
+                    const tern_endpoint *theirs)
+{
+    way_key(out, p, port, theirs, TERN_SIM_BY_PORT);
+    out[0] |= 2;
+}
+
+/* The port of ours that the gateway leads one outside to; 0: none. */
+static uint16_t led_to(struct sim_host *host, const struct sim_packet *p)
+{
+    uint8_t key[WAY_KEY];
+    for (size_t i = 0; i < host->forward_count && host->outside.family == p->dst.family; i++) {
+        const struct sim_forward *f = &host->forwards[i];
+        if (f->udp == (p->kind == SIM_UDP) && f->outside == p->dst.port) {
+            led_key(key, p, f->port, &p->src);
+            bool kept =
+                tern_map_set(&host->mapped, key, sizeof key, (void *)(uintptr_t)f->outside) == 0;
+            return kept ? f->port : 0;
+        }
+    }
+    return 0;
+}
+
 /* The port outside that a packet leaves from; 0 without memory. */
 static uint16_t port_outside(struct sim_host *host, const struct sim_packet *p)
 {
     uint8_t key[WAY_KEY], back[3];
+    led_key(key, p, p->src.port, &p->dst);
+    uintptr_t led = (uintptr_t)tern_map_get(&host->mapped, key, sizeof key);
+    if (led != 0) {
+        return (uint16_t)led;
+    }
     if (host->mapping == TERN_SIM_ANY || host->outside.family != p->src.family) {
         return p->src.port;
     }
@@ -144,7 +173,7 @@ static uint16_t port_inside(const struct sim_host *host, const struct sim_packet
 bool tern_sim_nat_out(struct sim_host *host, struct sim_packet *p)
 {
     uint8_t by_address[WAY_KEY], by_port[WAY_KEY];
-    if (tern_sim_owns(host, &p->dst)) {
+    if (tern_sim_owns(host, &p->dst) || same_ip(&p->dst, &host->gateway)) {
         return true;
     }
     uint16_t port = port_outside(host, p);
@@ -166,14 +195,15 @@ bool tern_sim_nat_out(struct sim_host *host, struct sim_packet *p)
 bool tern_sim_nat_in(struct sim_host *host, struct sim_packet *p)
 {
     uint8_t key[WAY_KEY];
-    if (p->inside == host || tern_sim_owns(host, &p->src)) {
+    if (p->inside == host || tern_sim_owns(host, &p->src) || same_ip(&p->src, &host->gateway)) {
         return true;
     }
     if (!port_in(host, p)) {
         return false;
     }
     way_key(key, p, p->dst.port, &p->src, host->filtering);
-    p->dst.port = port_inside(host, p);
+    uint16_t led = led_to(host, p);
+    p->dst.port = led != 0 ? led : port_inside(host, p);
     if (host->outside.family == p->dst.family) {
         if (!same_ip(&p->dst, &host->outside)) {
             return false; /* its own address is nobody's outside */
@@ -184,6 +214,6 @@ bool tern_sim_nat_in(struct sim_host *host, struct sim_packet *p)
         }
         memcpy(p->dst.ip, to.ip, sizeof p->dst.ip);
     }
-    return p->dst.port != 0 &&
-           (host->filtering == TERN_SIM_ANY || tern_map_get(&host->asked, key, sizeof key) != NULL);
+    return p->dst.port != 0 && (led != 0 || host->filtering == TERN_SIM_ANY ||
+                                tern_map_get(&host->asked, key, sizeof key) != NULL);
 }

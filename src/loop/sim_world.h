@@ -30,6 +30,7 @@ enum {
     SIM_UDP_MAX_4 = 1500 - 28,     /* payload of the largest datagram on an Ethernet, IPv4 */
     SIM_UDP_MAX_6 = 1500 - 48,     /* the same over IPv6 */
     SIM_UDP_MAX_LOOP = 65535 - 28, /* inside one host */
+    SIM_FORWARDS = 32,
     SIM_LANE_QUEUE = 1000 /* datagrams that wait for a link's rate, each way; more are lost */
 };
 
@@ -98,6 +99,14 @@ struct sim_host {
     tern_map udps;         /* local endpoint -> struct sim_udp */
     tern_list tcps;        /* every struct sim_tcp, the dead ones too */
     tern_endpoint outside; /* a NAT's address before it; family 0 = none */
+    tern_endpoint gateway; /* the default one; family 0 = none */
+    struct sim_forward {
+        bool udp;
+        uint16_t outside, port;
+    } forwards[SIM_FORWARDS]; /* ports that the gateway has mapped */
+    size_t forward_count;
+    tern_sim_igd_fn *igd;
+    void *igd_owner;
     bool shielded;
     tern_sim_rule mapping, filtering;
     tern_map asked;   /* from which port outside to whom was sent, since it is shielded */
@@ -275,7 +284,7 @@ int tern_sim_tcp_listen(tern_loop *loop, const tern_endpoint *at, bool fast,
                         tern_tcp_listener **ret);
 void tern_sim_tcp_listener_close(tern_tcp_listener *base);
 
-/* --- UDP and names (sim_udp.c, sim_dns.c) --- */
+/* --- UDP, names and the gateway (sim_udp.c, sim_dns.c, sim_gateway.c) --- */
 
 struct sim_udp {
     tern_udp base; /* first */
@@ -286,6 +295,9 @@ int tern_sim_udp_bind(tern_loop *loop, const tern_endpoint *at, tern_udp **ret);
 int tern_sim_udp_send(tern_udp *base, const tern_endpoint *to, const void *data, size_t len,
                       size_t segment, uint8_t ecn);
 void tern_sim_udp_close(tern_udp *base);
+
+int tern_sim_gateway_of(tern_loop *loop, tern_endpoint *ret, tern_endpoint *ret_own);
+int tern_sim_igd_start(tern_igd *igd);
 
 int tern_sim_dns_start(tern_dns *dns, const char *name);
 void tern_sim_dns_cancel(tern_dns *dns);

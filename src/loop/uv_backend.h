@@ -112,6 +112,8 @@ int tern_uv_udp_send(tern_udp *u, const tern_endpoint *to, const void *data, siz
 void tern_uv_udp_close(tern_udp *u);
 
 int tern_uv_watch(tern_loop *loop, bool on);
+int tern_uv_gateway(tern_loop *loop, tern_endpoint *ret, tern_endpoint *ret_own);
+int tern_uv_igd_start(tern_igd *igd);
 
 int tern_uv_dns_start(tern_dns *dns, const char *name);
 void tern_uv_dns_cancel(tern_dns *dns);
