@@ -23,6 +23,7 @@
 #include <tern/key.h>
 #include <tern/multiaddr.h>
 #include <tern/peer_id.h>
+#include <tern/port_mapping.h>
 #include <tern/psk.h>
 #include <tern/reachability.h>
 #include <tern/stream.h>
@@ -66,6 +67,12 @@ typedef struct tern_node_events {
      * through the relay. */
     void (*on_hole_punch)(void *owner, tern_node *node, const tern_peer_id *peer, unsigned attempts,
                           uint64_t time, const tern_error *why);
+    /* The gateway leads others to a port of ours, or (external NULL) not any more; or, why not
+     * NULL, it will not: REFUSED, LIMIT, UNREACHABLE (it has no public address itself: double NAT),
+     * PROTOCOL (another of its codes, in `wire`), TIMEOUT (it did not renew, or speaks no protocol
+     * for that). It is tried again by itself. */
+    void (*on_port_mapping)(void *owner, tern_node *node, const tern_port_mapping *what,
+                            const tern_error *why);
 } tern_node_events;
 
 /* Everything that can be set. Zero or NULL means the default; tern_options_init sets them all. */
@@ -155,6 +162,10 @@ typedef struct tern_options {
                                                place whatever its address, and where all are taken
                                                that of a stranger */
     uint64_t relay_rate;                    /* bytes a second each way of a circuit; 0 = any */
+    bool port_mapping; /* has the default gateway (PCP, NAT-PMP, UPnP) lead others to the TCP and
+                          UDP ports that are listened on at a private IPv4 address facing it, until
+                          the node stops; with autonat, which announces where it leads from once
+                          others reach us there */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -290,7 +301,8 @@ TERN_API int tern_node_ping(tern_node *node, tern_conn *conn, tern_ping_done *do
 /* ---- what it can and what it did ---- */
 
 typedef struct tern_feature {
-    const char *kind; /* "transport", "security", "network", "muxer", "protocol", "key" */
+    const char *kind; /* "transport", "security", "network", "muxer", "protocol", "gateway", "key"
+                       */
     const char *name;
     const char *id; /* protocol id or multiaddr pattern */
     bool dial, listen;

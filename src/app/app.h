@@ -2,6 +2,7 @@
  *
  *   main.c     the table of commands          options.c  the command line and the config file
  *   out.c      text and JSON lines            identity.c key files and the data folder
+ *   mapping.c  ports of the gateway
  *   run.c run_relay.c ping.c identify.c perf.c bench.c bench_streams.c bench_relay.c key.c addr.c
  *   features.c interop.c    one file a command */
 #ifndef TERN_APP_APP_H
@@ -41,7 +42,7 @@ typedef struct app_options {
         relay_reservations, relay_reservations_per_ip, relay_reservations_per_network,
         relay_circuits, relay_circuits_per_peer;
     int verbose;
-    bool json, help, page, metrics, metrics_public, perf, autonat_service, holepunch;
+    bool json, help, page, metrics, metrics_public, perf, autonat_service, holepunch, port_mapping;
     bool per_ip_given, tcp_fast_open, early_data, no_resumption, resumed;
     uint8_t psk_key[TERN_PSK]; /* what the file of --psk holds; wiped by app_options_free */
     char *config_text;         /* what the strings of a config file point into */
@@ -87,6 +88,11 @@ void app_add_facts(json_t *o, const tern_conn_facts *facts);
 void app_peer_text(const tern_conn_facts *facts, char out[TERN_PEER_ID_TEXT]);
 /* A line for people: with whom a command is connected, and over what. */
 void app_say_connected(const tern_conn_facts *facts);
+
+/* mapping.c: what came of asking the gateway for ports (tern_node_events.on_port_mapping). */
+json_t *app_mapping_event(const tern_port_mapping *what, const tern_error *why);
+/* The same for people, in a line; false: there is nothing to say. */
+bool app_mapping_text(const tern_port_mapping *what, const tern_error *why, char *out, size_t cap);
 
 /* identity.c: reads a key file (libp2p's protobuf or PEM). APP_OK or APP_FAILED after a line. */
 int app_read_key(const char *path, tern_key **ret);

@@ -228,6 +228,7 @@ int app_check(app_options *o)
 {
     static const tern_node_events events = {.on_identified = on_identified,
                                             .on_reachability = on_reachability,
+                                            .on_port_mapping = check_on_port_mapping,
                                             .on_stopped = app_on_stopped};
     tern_options options;
     tern_error error;
@@ -244,6 +245,7 @@ int app_check(app_options *o)
     c->o = o;
     app_node_options(o, key, &events, c, &options);
     options.autonat = true;
+    options.port_mapping = o->port_mapping;
     int status = tern_node_new(&options, &c->node, &error);
     tern_key_unref(key);
     if (status != 0) {
@@ -259,6 +261,7 @@ int app_check(app_options *o)
         status = check_report(c);
     }
     tern_node_free(c->node);
+    check_free_mappings(c);
     free(c);
     return status;
 }

@@ -4,7 +4,13 @@
 
 #include "app/app.h"
 
-enum { CHECK_SEEN_MAX = 64, CHECK_VERDICTS_MAX = 32, CHECK_ADDR_MAX = 160 };
+enum {
+    CHECK_SEEN_MAX = 64,
+    CHECK_VERDICTS_MAX = 32,
+    CHECK_ADDR_MAX = 160,
+    CHECK_MAPPINGS_MAX = 16,
+    CHECK_TEXT_MAX = 400
+};
 
 /* An address that was dialled. */
 typedef struct check_dial {
@@ -30,6 +36,13 @@ typedef struct check_verdict {
     tern_reachability status;
 } check_verdict;
 
+/* What the router was asked for and answered. */
+typedef struct check_mapping {
+    bool found;
+    json_t *event;
+    char text[CHECK_TEXT_MAX];
+} check_mapping;
+
 typedef enum check_nat {
     CHECK_NAT_UNKNOWN, /* nobody said how he sees us */
     CHECK_NAT_NONE,
@@ -54,11 +67,21 @@ typedef struct check {
     size_t seen_count;
     check_verdict verdicts[CHECK_VERDICTS_MAX];
     size_t verdict_count;
+    check_mapping mappings[CHECK_MAPPINGS_MAX];
+    size_t mapping_count;
     bool finished;
 } check;
 
 check_nat check_nat_of(const check *c, bool udp);
 check_udp check_udp_of(const check *c);
+/* check_mapping.c: hears of ports of the router; "pcp", "nat-pmp" or "upnp", "refused", "none" or
+ * "unknown"; tells as JSON, for people. */
+void check_on_port_mapping(void *owner, tern_node *node, const tern_port_mapping *what,
+                           const tern_error *why);
+const char *check_mapping_of(const check *c);
+void check_emit_mappings(const check *c);
+void check_say_mappings(const check *c);
+void check_free_mappings(check *c);
 /* Prints everything; the exit status. */
 int check_report(const check *c);
 

@@ -108,9 +108,11 @@ static void print_json(const check *c)
                            app_text(c->verdicts[i].addr), "status",
                            status_name(c->verdicts[i].status)));
     }
-    app_emit(json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "summary", "nat_tcp",
+    check_emit_mappings(c);
+    app_emit(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "summary", "nat_tcp",
                        nat_name(check_nat_of(c, false)), "nat_udp", nat_name(check_nat_of(c, true)),
-                       "udp", udp_name(check_udp_of(c)), "reachable",
+                       "udp", udp_name(check_udp_of(c)), "port_mapping", check_mapping_of(c),
+                       "reachable",
                        any_with(c, TERN_REACHABILITY_PUBLIC)    ? "yes"
                        : any_with(c, TERN_REACHABILITY_PRIVATE) ? "no"
                                                                 : "unknown"));
@@ -191,6 +193,7 @@ int check_report(const check *c)
     } else {
         say_dials(c);
         say_seen(c);
+        check_say_mappings(c);
         say_verdicts(c);
     }
     return any_reached(c) ? APP_OK : APP_FAILED;

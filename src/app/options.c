@@ -56,6 +56,8 @@ static const option options[] = {
      "dials back for others who want to know whether they can be reached (on)"},
     {"--holepunch", ON_OFF, FIELD(holepunch), "on|off", "run",
      "makes direct connections to peers that come through a relay (on)"},
+    {"--port-mapping", ON_OFF, FIELD(port_mapping), "on|off", "run check",
+     "has the router let others in, by PCP, NAT-PMP or UPnP, until it stops (on)"},
     {"--force-reachability", CHOICE, FIELD(force_reachability), "public|private", "run",
      "whether others can reach us, without asking any"},
     {"--key", STRING, FIELD(key), "FILE", "run key check " DIALS,
@@ -452,7 +454,7 @@ static void set_defaults(app_options *o, const char *command)
     o->relay_duration = -1;
     o->relay_reservations_per_ip = o->relay_reservations_per_network = -1;
     o->hold = 10;
-    o->page = o->metrics = o->autonat_service = o->holepunch = true;
+    o->page = o->metrics = o->autonat_service = o->holepunch = o->port_mapping = true;
     o->relay_service = "auto";
 }
 

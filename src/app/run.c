@@ -164,6 +164,20 @@ static void on_hole_punch(void *owner, tern_node *node, const tern_peer_id *peer
     run_check_output(r);
 }
 
+static void on_port_mapping(void *owner, tern_node *node, const tern_port_mapping *what,
+                            const tern_error *why)
+{
+    run_command *r = owner;
+    char text[400];
+    (void)node;
+    if (r->o->json) {
+        run_emit(r, app_mapping_event(what, why));
+    } else if (app_mapping_text(what, why, text, sizeof text)) {
+        app_say("%s", text);
+    }
+    run_check_output(r);
+}
+
 static void on_signal(void *arg, int signal)
 {
     run_command *r = arg;
@@ -329,6 +343,7 @@ static void set_autonat(const app_options *o, tern_options *ret)
     ret->autonat = true;
     ret->autonat_service = o->autonat_service;
     ret->hole_punch = o->holepunch;
+    ret->port_mapping = o->port_mapping;
     if (o->force_reachability != NULL) {
         bool public = strcmp(o->force_reachability, "public") == 0;
         ret->reachability = public ? TERN_REACHABILITY_PUBLIC : TERN_REACHABILITY_PRIVATE;
@@ -344,7 +359,8 @@ static int make_node(run_command *r)
                                             .on_addresses = on_addresses,
                                             .on_reservation = run_on_reservation,
                                             .on_reachability = on_reachability,
-                                            .on_hole_punch = on_hole_punch};
+                                            .on_hole_punch = on_hole_punch,
+                                            .on_port_mapping = on_port_mapping};
     char folder[2048];
     tern_options options;
     tern_error error;

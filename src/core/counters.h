@@ -162,6 +162,12 @@
     X(punches_refused, "Hole punches refused: out of place, or too many")                          \
     X(punch_malformed, "Messages of DCUtR that do not parse or do not belong")                     \
     X(punch_timeouts, "Exchanges of DCUtR not finished in time")                                   \
+    X(portmap_asked, "Messages to the gateway about ports, over PCP and NAT-PMP")                  \
+    X(portmap_mapped, "Times that the gateway began to lead others to a port of ours")             \
+    X(portmap_refused, "Times that the gateway said why it maps no port")                          \
+    X(portmap_bad_answers,                                                                         \
+      "Datagrams about ports that are no answer of the gateway to a question")                     \
+    X(portmap_restarts, "Times that the gateway had forgotten what it mapped")                     \
     X(autonat_asked, "Times that a server was asked whether it can reach us")                      \
     X(autonat_paid, "Bytes paid to servers for that")                                              \
     X(autonat_unproven, "Servers that said yes although nothing came")                             \

@@ -4,6 +4,7 @@
 #ifndef TERN_CORE_NET_H
 #define TERN_CORE_NET_H
 
+#include <tern/port_mapping.h>
 #include <tern/reachability.h>
 
 #include "base/crowd.h"
@@ -172,6 +173,8 @@ typedef struct tern_net_ops {
      * and so long; why NULL: it is there. */
     void (*punched)(tern_net *net, const tern_peer_id *peer, unsigned attempts, uint64_t time,
                     const tern_error *why);
+    /* The gateway leads others to a port of ours, or not any more, or, why not NULL, will not. */
+    void (*mapped)(tern_net *net, const tern_port_mapping *what, const tern_error *why);
     /* While a tag protects a peer its connections are not closed for being idle. TERN_E_NOMEM,
      * TERN_E_LIMIT; taking it away is always 0. */
     int (*protect)(tern_net *net, const tern_peer_id *peer, const char *tag, bool on);

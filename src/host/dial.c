@@ -175,6 +175,9 @@ int tern_node_listen(tern_node *node, const char *text, char *bound, size_t cap,
     }
     tern_multiaddr_unref(at);
     tern_identify_push(node->identify);
+    if (node->portmap != NULL) {
+        tern_portmap_look(node->portmap);
+    }
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "loop/loop.h"
 #include "nat/autonat.h"
+#include "nat/portmap.h"
 #include "nat/punch.h"
 #include "nat/reach.h"
 #include "nat/relay.h"
@@ -35,6 +36,7 @@ struct tern_node {
     tern_reach *reach;
     tern_autonat *autonat;   /* NULL: not served */
     tern_puncher *puncher;   /* NULL: not tried */
+    tern_portmap *portmap;   /* NULL: not wanted */
     tern_stranger *stranger; /* made when it is needed */
     tern_page *page;
     tern_certificate *certificate; /* NULL without files of one */
@@ -53,7 +55,7 @@ struct tern_node {
     pthread_mutex_t lock; /* guards stop, stopped, sync and pipes, which other threads use */
     tern_post stop, end;  /* of the swarm, then of an own loop; a stop does not fail */
     bool running, threaded, stopped;
-    bool swarm_stopped;
+    bool swarm_stopped, portmap_stopped;
 };
 
 /* Makes a node on a loop of the caller's choosing (the simulated network's): tern_node_new for
@@ -107,6 +109,10 @@ void tern_node_free_stranger(tern_node *node);
 void tern_node_part_stopped(tern_node *node);
 /* reachability.c: asks others and answers them, by the options. TERN_E_NOMEM. */
 int tern_node_start_autonat(tern_node *node);
+/* The same of the gateway's ports. tern_node_part_stopped follows the stop. TERN_E_NOMEM. */
+int tern_node_start_portmap(tern_node *node);
+void tern_node_stop_portmap(tern_node *node);
+void tern_node_on_mapped(void *owner, const tern_port_mapping *what, const tern_error *why);
 void tern_node_on_reachability(void *owner, const tern_multiaddr *addr, tern_reachability verdict);
 /* sync.c */
 void tern_node_free_sync(tern_node *node);

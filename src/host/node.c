@@ -149,7 +149,7 @@ static void on_stopped(void *owner)
 
 void tern_node_part_stopped(tern_node *node)
 {
-    if (!node->swarm_stopped || !tern_node_stranger_stopped(node)) {
+    if (!node->swarm_stopped || !node->portmap_stopped || !tern_node_stranger_stopped(node)) {
         return;
     }
     free_timers(node);
@@ -180,6 +180,7 @@ static const tern_swarm_events swarm_events = {
     .on_reservation = on_reservation,
     .on_reachability = tern_node_on_reachability,
     .on_punched = on_punched,
+    .on_mapped = tern_node_on_mapped,
     .on_awake = on_awake,
     .on_stopped = on_stopped,
 };
@@ -281,6 +282,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
     if ((code = tern_node_start_autonat(node)) != 0 ||
+        (code = tern_node_start_portmap(node)) != 0 ||
         (node->options.hole_punch && (code = tern_puncher_new(net, &node->puncher)) != 0)) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
@@ -436,6 +438,7 @@ static void stop_here(void *arg)
     if (node->puncher != NULL) {
         tern_puncher_stop(node->puncher);
     }
+    tern_node_stop_portmap(node);
     tern_node_stop_stranger(node);
     tern_swarm_stop(node->swarm);
 }
@@ -468,6 +471,7 @@ void tern_node_free(tern_node *node)
     tern_identify_free(node->identify);
     tern_relay_free(node->relay);
     tern_puncher_free(node->puncher);
+    tern_portmap_free(node->portmap);
     tern_reach_free(node->reach);
     tern_autonat_free(node->autonat);
     tern_node_free_stranger(node);

@@ -52,6 +52,11 @@ static const tern_feature features[] = {
     {"protocol", "autonat 2 dial request", TERN_AUTONAT_REQUEST_ID, true, true},
     {"protocol", "autonat 2 dial back", TERN_AUTONAT_DIAL_BACK_ID, true, true},
     {"protocol", "hole punching (DCUtR)", TERN_PUNCH_ID, true, true},
+    {"gateway", "PCP", "RFC 6887", true, false},
+    {"gateway", "NAT-PMP", "RFC 6886", true, false},
+#ifdef TERN_UPNP
+    {"gateway", "UPnP IGD", "WANIPConnection:1", true, false},
+#endif
     {"key", "ed25519", "", true, true},
     {"key", "secp256k1", "", true, true},
     {"key", "ecdsa", "P-256", true, true},

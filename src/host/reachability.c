@@ -1,5 +1,5 @@
-/* Whether others can reach the node, and what follows: see tern/node.h; nat/reach and nat/autonat
- * do the work. */
+/* Whether others can reach the node, and what follows: see tern/node.h; nat/reach, nat/autonat and
+ * nat/portmap do the work. */
 #include "host/host.h"
 
 /* A relay that nobody can dial is none: the service runs while an address is public. What is not
@@ -43,6 +43,35 @@ int tern_node_start_autonat(tern_node *node)
         judge_relay(node);
     }
     return code;
+}
+
+void tern_node_on_mapped(void *owner, const tern_port_mapping *what, const tern_error *why)
+{
+    tern_node *node = owner;
+    const tern_node_events *events = node->options.events;
+    if (events != NULL && events->on_port_mapping != NULL) {
+        events->on_port_mapping(node->options.owner, node, what, why);
+    }
+}
+
+int tern_node_start_portmap(tern_node *node)
+{
+    return node->options.port_mapping ? tern_portmap_new(tern_node_net(node), &node->portmap) : 0;
+}
+
+static void portmap_stopped(void *owner)
+{
+    tern_node *node = owner;
+    node->portmap_stopped = true;
+    tern_node_part_stopped(node);
+}
+
+void tern_node_stop_portmap(tern_node *node)
+{
+    node->portmap_stopped = node->portmap == NULL;
+    if (node->portmap != NULL) {
+        tern_portmap_stop(node->portmap, portmap_stopped, node);
+    }
 }
 
 tern_reachability tern_node_reachability(const tern_node *node)

@@ -119,6 +119,9 @@ void reach_sync(tern_reach *r)
             n = add_target(ours, n, transport, &e, mine ? e.port : 0, mine);
         }
     }
+    for (size_t i = 0; i < r->mapped_count; i++) {
+        n = add_target(ours, n, r->mapped[i].transport, &r->mapped[i].at, r->mapped[i].port, false);
+    }
     count = tern_observed_addresses(&r->observed, now, TERN_OBSERVED_NETWORKS, seen,
                                     TERN_REACH_TARGETS_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -207,6 +210,27 @@ void tern_reach_moved(tern_reach *r)
     }
 }
 
+void tern_reach_mapped(tern_reach *r, uint32_t transport, uint16_t port,
+                       const tern_endpoint *external)
+{
+    size_t i = 0;
+    while (i < r->mapped_count &&
+           (r->mapped[i].transport != transport || r->mapped[i].port != port)) {
+        i++;
+    }
+    if (external == NULL && i < r->mapped_count) {
+        r->mapped[i] = r->mapped[--r->mapped_count];
+    } else if (external != NULL && i < TERN_REACH_MAPPED_MAX) {
+        r->mapped_count += i == r->mapped_count;
+        r->mapped[i] = (tern_reach_mapping){transport, port, *external};
+    }
+    if (!r->stopped && r->forced == TERN_REACHABILITY_UNKNOWN) {
+        reach_work_in(r, 0);
+    } else if (r->forced == TERN_REACHABILITY_PUBLIC) {
+        r->net->ops->readdress(r->net);
+    }
+}
+
 /* ---- birth and end ---- */
 
 int tern_reach_new(tern_net *net, tern_reachability forced, tern_reach **ret)
@@ -271,9 +295,20 @@ tern_reachability tern_reach_of(const tern_reach *r, const tern_multiaddr *addr)
     return r->forced;
 }
 
+/* What mapped ports lead to. */
+static size_t add_mapped(tern_reach *r, tern_multiaddr **out, size_t n, size_t cap)
+{
+    for (size_t i = 0; i < r->mapped_count; i++) {
+        tern_reach_target t = {
+            .transport = r->mapped[i].transport, .at = r->mapped[i].at, .port = r->mapped[i].port};
+        n += reach_addresses_of(r, &t, out + n, cap - n);
+    }
+    return n;
+}
+
 size_t tern_reach_found(tern_reach *r, tern_multiaddr **out, size_t cap)
 {
-    size_t n = 0;
+    size_t n = r->forced == TERN_REACHABILITY_PUBLIC ? add_mapped(r, out, 0, cap) : 0;
     for (size_t i = 0; i < r->core.count; i++) {
         const tern_reach_target *t = &r->core.targets[i];
         if (!t->own && t->verdict == TERN_REACHABILITY_PUBLIC) {
@@ -295,6 +330,7 @@ size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
             n = add_once(out, n, tern_multiaddr_ref(all[i]));
         }
     }
+    n = add_mapped(r, out, n, cap);
     count = tern_observed_addresses(&r->observed, tern_loop_now(r->net->loop), 1, seen,
                                     TERN_REACH_TARGETS_MAX);
     for (size_t i = 0; i < count && n < cap; i++) {

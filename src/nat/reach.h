@@ -27,6 +27,11 @@ void tern_reach_free(tern_reach *reach);
 /* The machine's addresses are others: when one is gone, all verdicts and votes are void. */
 void tern_reach_moved(tern_reach *reach);
 
+/* The gateway leads from there to a port of ours (nat/portmap), or (NULL) not any more: an address
+ * like those that others see us at, without their votes. */
+void tern_reach_mapped(tern_reach *reach, uint32_t transport, uint16_t port,
+                       const tern_endpoint *external);
+
 /* Of the node: public when one of its addresses is, private when some are and none is public. */
 tern_reachability tern_reach_node(const tern_reach *reach);
 /* Of one address; UNKNOWN for what is no target. */
@@ -35,8 +40,9 @@ tern_reachability tern_reach_of(const tern_reach *reach, const tern_multiaddr *a
  * caller, at most cap. */
 size_t tern_reach_found(tern_reach *reach, tern_multiaddr **out, size_t cap);
 
-/* Where a hole may be punched to: public addresses of ours, and those that anybody sees us at:
- * references for the caller, at most cap. Nothing is promised of them. */
+/* Where a hole may be punched to: public addresses of ours, those that the gateway leads to us
+ * from, and those that anybody sees us at: references for the caller, at most cap. Nothing is
+ * promised of them. */
 size_t tern_reach_candidates(tern_reach *reach, tern_multiaddr **out, size_t cap);
 
 /* Whether peers see one port of ours at several ports of one address: our NAT is symmetric. */

@@ -8,7 +8,19 @@
 #include "nat/reach.h"
 #include "nat/reach_core.h"
 
-enum { TERN_REACH_ASKS_MAX = 4, TERN_REACH_ADDRS_MAX = 16, TERN_REACH_OWN_MAX = 64 };
+enum {
+    TERN_REACH_ASKS_MAX = 4,
+    TERN_REACH_ADDRS_MAX = 16,
+    TERN_REACH_OWN_MAX = 64,
+    TERN_REACH_MAPPED_MAX = 16
+};
+
+/* A port of ours that the gateway leads to. */
+typedef struct tern_reach_mapping {
+    uint32_t transport;
+    uint16_t port;
+    tern_endpoint at;
+} tern_reach_mapping;
 
 struct tern_reach {
     tern_net *net;
@@ -18,6 +30,8 @@ struct tern_reach {
     tern_reach_core core;
     tern_endpoint own[TERN_REACH_OWN_MAX]; /* the machine's addresses at the last sync */
     size_t own_count;
+    tern_reach_mapping mapped[TERN_REACH_MAPPED_MAX];
+    size_t mapped_count;
     tern_list asks; /* tern_autonat_ask */
     size_t ask_count;
     tern_timer timer;

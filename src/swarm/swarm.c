@@ -19,6 +19,7 @@ static bool dials(tern_net *net, const tern_multiaddr *addr);
 static void reached(tern_net *net, const tern_multiaddr *addr, tern_reachability verdict);
 static void punched(tern_net *net, const tern_peer_id *peer, unsigned attempts, uint64_t time,
                     const tern_error *why);
+static void mapped(tern_net *net, const tern_port_mapping *what, const tern_error *why);
 static void readdress(tern_net *net);
 static void reserved(tern_net *net, const tern_multiaddr *addr, const tern_peer_id *relay,
                      uint64_t expires, const tern_error *why);
@@ -52,6 +53,7 @@ static const tern_net_ops net_ops = {
     .reserved = reserved,
     .reached = reached,
     .punched = punched,
+    .mapped = mapped,
     .protect = protect,
     .known = known,
     .relieve = tern_connmgr_over,
@@ -464,6 +466,14 @@ static void punched(tern_net *net, const tern_peer_id *peer, unsigned attempts, 
     tern_swarm *swarm = tern_swarm_of(net);
     if (!swarm->stopping && swarm->events->on_punched != NULL) {
         swarm->events->on_punched(swarm->owner, peer, attempts, time, why);
+    }
+}
+
+static void mapped(tern_net *net, const tern_port_mapping *what, const tern_error *why)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    if (!swarm->stopping && swarm->events->on_mapped != NULL) {
+        swarm->events->on_mapped(swarm->owner, what, why);
     }
 }
 

@@ -47,6 +47,8 @@ typedef struct tern_swarm_events {
                            uint64_t expires, const tern_error *why);
     /* See net->ops->reached. */
     void (*on_reachability)(void *owner, const tern_multiaddr *addr, tern_reachability verdict);
+    /* See net->ops->mapped. */
+    void (*on_mapped)(void *owner, const tern_port_mapping *what, const tern_error *why);
     /* See net->ops->punched. */
     void (*on_punched)(void *owner, const tern_peer_id *peer, unsigned attempts, uint64_t time,
                        const tern_error *why);

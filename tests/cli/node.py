@@ -367,7 +367,7 @@ async def own_ports(cli):
 
 
 def default(cli):
-    return cli.running("run", "--json", "--page", "off", "--data", cli.folder / "data")
+    return cli.running("run", "--json", "--page", "off", "--port-mapping", "off", "--data", cli.folder / "data")
 
 
 async def default_ports(cli):

@@ -81,12 +81,28 @@ static void on_reachability(void *owner, tern_node *node, const tern_multiaddr *
     add_text(n->verdicts, sizeof n->verdicts, text);
 }
 
+static void on_port_mapping(void *owner, tern_node *node, const tern_port_mapping *what,
+                            const tern_error *why)
+{
+    sim_node *n = owner;
+    char text[300];
+    assert_ptr_equal(node, n->node);
+    n->mapped += why == NULL && what->external != NULL;
+    n->refused += why != NULL;
+    snprintf(text, sizeof text, "%s %s", what->protocol != NULL ? what->protocol : "-",
+             what->external != NULL ? tern_multiaddr_text(what->external)
+             : why != NULL          ? why->text
+                                    : "none");
+    add_text(n->mappings, sizeof n->mappings, text);
+}
+
 static const tern_node_events events = {.on_connected = on_connected,
                                         .on_disconnected = on_disconnected,
                                         .on_identified = on_identified,
                                         .on_stopped = on_stopped,
                                         .on_addresses = on_addresses,
-                                        .on_reachability = on_reachability};
+                                        .on_reachability = on_reachability,
+                                        .on_port_mapping = on_port_mapping};
 
 /* ---- the world ---- */
 
