@@ -12,8 +12,10 @@ enum {
     TERN_AUTONAT_REQUESTS_MAX = 32, /* at once */
     TERN_AUTONAT_PER_PEER = 2,
 };
-#define TERN_AUTONAT_ASK_TIME  (30 * TERN_SEC) /* the request, and what it is paid with */
-#define TERN_AUTONAT_DIAL_TIME (15 * TERN_SEC)
+#define TERN_AUTONAT_ASK_TIME (30 * TERN_SEC) /* the request, and what it is paid with */
+#define TERN_AUTONAT_DIAL_TIME                                                                     \
+    (6 * TERN_SEC) /* with the wait below less than the ten seconds that rust waits for an answer  \
+                    */
 #define TERN_AUTONAT_BACK_TIME (5 * TERN_SEC)
 #define TERN_AUTONAT_WAIT_TIME (3 * TERN_SEC) /* before somebody else's IP is dialled, at most */
 

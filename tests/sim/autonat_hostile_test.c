@@ -129,6 +129,24 @@ static void another_ip_is_paid_for(void **state)
     sim_nodes_clear(&s.w);
 }
 
+/* Others wait for an answer for ten seconds, whatever becomes of the dial. */
+static void nobody_there_is_told_in_time(void **state)
+{
+    (void)state;
+    scene s;
+    ear e;
+    scene_make(&s);
+    assert_int_equal(tern_sim_shield(s.asker->host, NULL, TERN_SIM_ANY, TERN_SIM_BY_PORT), 0);
+    tern_stream *st = open_to(s.asker, s.conn, TERN_AUTONAT_REQUEST_ID, &e);
+    ask_about(st, "/ip4/6.0.0.1/tcp/4001", 7);
+    sim_nodes_run(&s.w, 7 * TERN_SEC);
+    expect_status(&e, TERN_AUTONAT_OK, TERN_AUTONAT_DIAL_ERROR);
+    assert_int_equal(sim_counters(s.server)->autonat_dials, 1);
+    idle(&s);
+    ear_clear(&e);
+    sim_nodes_clear(&s.w);
+}
+
 static void who_does_not_pay_gets_nothing(void **state)
 {
     (void)state;
@@ -556,6 +574,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_ip_is_paid_for),
+        cmocka_unit_test(nobody_there_is_told_in_time),
         cmocka_unit_test(who_does_not_pay_gets_nothing),
         cmocka_unit_test(addresses_that_are_not_dialled),
         cmocka_unit_test(version_1_dials_only_who_asks),
