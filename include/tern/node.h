@@ -166,6 +166,9 @@ typedef struct tern_options {
                           UDP ports that are listened on at a private IPv4 address facing it, until
                           the node stops; with autonat, which announces where it leads from once
                           others reach us there */
+    bool hole_punch_private; /* ... at private addresses as well, for networks that have no others:
+                                a peer may have us dial hosts beside us then */
+    uint32_t relay_ttl_s;    /* how long a place here is kept unless it is renewed: 3600 */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);

@@ -4,7 +4,7 @@
  *   out.c      text and JSON lines            identity.c key files and the data folder
  *   mapping.c  ports of the gateway
  *   run.c run_relay.c ping.c identify.c perf.c bench.c bench_streams.c bench_relay.c key.c addr.c
- *   features.c interop.c    one file a command */
+ *   features.c              one file a command     interop.c, interop_*.c  the official suites' */
 #ifndef TERN_APP_APP_H
 #define TERN_APP_APP_H
 
@@ -35,8 +35,8 @@ typedef struct app_options {
     long count, parallel, streams;
     uint64_t upload, download; /* bytes, or APP_NOT_GIVEN */
     uint64_t max_memory, max_write_queue, max_window, relay_data, relay_rate; /* bytes */
-    double grace, handshake_time, negotiation_time, identify_time, stall_time,
-        relay_duration; /* seconds */
+    double grace, handshake_time, negotiation_time, identify_time, stall_time, relay_duration,
+        relay_ttl; /* seconds */
     long max_connections, max_connections_per_ip, max_connections_per_peer, max_pending,
         max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water,
         relay_reservations, relay_reservations_per_ip, relay_reservations_per_network,

@@ -52,6 +52,8 @@ static const option options[] = {
      "most that a circuit carries in a second each way (any)"},
     {"--relay-duration", SECONDS, FIELD(relay_duration), "SECONDS", "run",
      "how long a circuit lasts (120; 0 lifts it)"},
+    {"--relay-ttl", SECONDS, FIELD(relay_ttl), "SECONDS", "run",
+     "how long a place is kept unless it is renewed (3600)"},
     {"--autonat-service", ON_OFF, FIELD(autonat_service), "on|off", "run",
      "dials back for others who want to know whether they can be reached (on)"},
     {"--holepunch", ON_OFF, FIELD(holepunch), "on|off", "run",

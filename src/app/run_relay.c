@@ -67,6 +67,7 @@ void run_set_relay(const app_options *o, tern_options *ret)
     ret->relay_rate = o->relay_rate;
     ret->relay_circuits = (uint32_t)o->relay_circuits;
     ret->relay_circuits_per_peer = (uint32_t)o->relay_circuits_per_peer;
+    ret->relay_ttl_s = o->relay_ttl > 0 && o->relay_ttl < 1 ? 1 : (uint32_t)o->relay_ttl;
     if (o->relay_data != APP_NOT_GIVEN) {
         ret->relay_data =
             o->relay_data == 0 || o->relay_data > INT64_MAX ? -1 : (int64_t)o->relay_data;

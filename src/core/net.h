@@ -231,6 +231,7 @@ struct tern_net {
     struct tern_quic *quic;         /* made and freed by quic/ */
     struct tern_circuits *circuits; /* made and freed by nat/circuit */
     struct tern_reach *reach;       /* made and freed by nat/reach; NULL = nobody asks */
+    bool punch_private;             /* holes are punched to private addresses, too */
     /* A net beside this one with another identity and without listeners, so that what it dials is
      * dialled as by a stranger; NULL: memory is short, or we are stopping. The host's; may be NULL
      * itself. */

@@ -86,6 +86,9 @@ int tern_node_serve_relay(tern_node *node)
         l.data = o->relay_data < 0 ? 0 : (uint64_t)o->relay_data;
     }
     l.rate = o->relay_rate;
+    if (o->relay_ttl_s != 0) {
+        l.ttl = o->relay_ttl_s * TERN_SEC;
+    }
     return tern_relay_new(tern_node_net(node), &l, &node->relay);
 }
 

@@ -264,6 +264,7 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     net->early_data = node->options.early_data;
     net->no_resumption = node->options.no_resumption;
     const char *scheme = node->options.webrtc_credentials;
+    net->punch_private = node->options.hole_punch_private;
     net->webrtc_scheme = scheme != NULL && strcmp(scheme, "v2") == 0 ? 2 : 1;
     code = tern_noise_identity_new(net->loop, key, &net->noise);
     if (code != 0) {

@@ -112,7 +112,8 @@ int punch_say(punch *p, tern_punch_kind kind)
     return code;
 }
 
-/* A peer that lies has somebody else dialled: no private address, and not many. */
+/* A peer that lies has somebody else dialled: no private address unless we were told to, and not
+ * many. */
 bool punch_take_addrs(punch *p, tern_punch_message *m)
 {
     drop_theirs(p);
@@ -120,7 +121,7 @@ bool punch_take_addrs(punch *p, tern_punch_message *m)
         tern_endpoint e;
         uint32_t transport;
         if (p->their_count < TERN_PUNCH_DIALS_MAX && p->net->ops->punches(p->net, m->addrs[i]) &&
-            tern_ma_endpoint(m->addrs[i], &e, &transport) && tern_endpoint_is_public(&e)) {
+            tern_ma_endpoint(m->addrs[i], &e, &transport) && tern_reach_punchable(p->net, &e)) {
             p->theirs[p->their_count++] = tern_multiaddr_ref(m->addrs[i]);
         }
     }

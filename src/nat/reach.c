@@ -157,7 +157,7 @@ static void hear_observed(tern_reach *r, const tern_conn *conn, const tern_ident
         !endpoint_of(conn->facts.local, &local, &transport) ||
         !endpoint_of(conn->facts.remote, &from, &from_transport) || tern_conn_relayed(conn) ||
         seen_transport != transport || from_transport != transport ||
-        !tern_endpoint_is_public(&v.seen) || !tern_endpoint_is_public(&from) ||
+        !tern_reach_punchable(r->net, &v.seen) || !tern_reach_punchable(r->net, &from) ||
         !listens(r, transport, local.port, v.seen.family)) {
         return;
     }
@@ -339,6 +339,14 @@ size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
         n += reach_addresses_of(r, &t, out + n, cap - n);
     }
     return n;
+}
+
+bool tern_reach_punchable(const tern_net *net, const tern_endpoint *e)
+{
+    return tern_endpoint_is_public(e) ||
+           (net->punch_private && !tern_endpoint_is_loopback(e) &&
+            !tern_endpoint_is_unspecified(e) && !tern_endpoint_is_link_local(e) &&
+            e->ip[0] < (e->family == 4 ? 224 : 255)); /* nor a group of hosts */
 }
 
 bool tern_reach_ports_vary(const tern_reach *r)

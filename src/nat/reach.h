@@ -45,6 +45,9 @@ size_t tern_reach_found(tern_reach *reach, tern_multiaddr **out, size_t cap);
  * promised of them. */
 size_t tern_reach_candidates(tern_reach *reach, tern_multiaddr **out, size_t cap);
 
+/* Whether a hole may be punched to it: it is public, or private and all of it is allowed. */
+bool tern_reach_punchable(const tern_net *net, const tern_endpoint *e);
+
 /* Whether peers see one port of ours at several ports of one address: our NAT is symmetric. */
 bool tern_reach_ports_vary(const tern_reach *reach);
 
