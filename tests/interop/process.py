@@ -64,14 +64,18 @@ class Program:
     def say(self, line):
         self._process.stdin.write(line.encode() + b"\n")
 
-    async def exited(self, limit):
-        """Waits for the program's own end and wants exit status 0."""
+    async def ended(self, limit):
+        """Waits for the program's own end; its exit status."""
         end = asyncio.gather(self._process.wait(), asyncio.shield(self._output))
         try:
             await asyncio.wait_for(end, limit)
         except asyncio.TimeoutError:
             raise self.broken(f"did not end within {limit} s") from None
-        if self._process.returncode != 0:
+        return self._process.returncode
+
+    async def exited(self, limit):
+        """As `ended`, and wants exit status 0."""
+        if await self.ended(limit) != 0:
             raise self.broken(f"exit status {self._process.returncode}")
 
     async def says(self, text, limit):

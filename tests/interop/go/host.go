@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -95,15 +96,30 @@ func newHost(a args) (host.Host, error) {
 	return libp2p.New(options...)
 }
 
-// relayLimits is what the relay service allows, where that is not go-libp2p's own choice.
+// relayLimits is what the relay service allows, go-libp2p's own choice unless told otherwise.
 func relayLimits(a args) []relay.Option {
-	if !a.relayUnlimited {
-		return nil
-	}
+	const noEnd = 1 << 40
 	all := relay.DefaultResources()
-	all.Limit = nil
-	all.MaxReservations, all.MaxReservationsPerIP, all.MaxReservationsPerASN = 1<<20, 1<<20, 1<<20
-	all.MaxCircuits = 1 << 20
+	if a.relayTTL > 0 {
+		all.ReservationTTL = time.Duration(a.relayTTL) * time.Second
+	}
+	switch {
+	case a.relayData > 0:
+		all.Limit.Data = a.relayData
+	case a.relayData == 0:
+		all.Limit.Data = noEnd
+	}
+	switch {
+	case a.relayDuration > 0:
+		all.Limit.Duration = time.Duration(a.relayDuration) * time.Second
+	case a.relayDuration == 0:
+		all.Limit.Duration = 24 * time.Hour
+	}
+	if a.relayUnlimited {
+		all.Limit = nil
+		all.MaxReservations, all.MaxReservationsPerIP, all.MaxReservationsPerASN = 1<<20, 1<<20, 1<<20
+		all.MaxCircuits = 1 << 20
+	}
 	if a.relayBuffer > 0 {
 		all.BufferSize = a.relayBuffer
 	}

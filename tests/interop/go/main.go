@@ -40,6 +40,9 @@ type args struct {
 	relayService     bool   // relays for others
 	relayUnlimited   bool   // ... without limits
 	relayBuffer      int    // ... with buffers of so many bytes; 0 = its own
+	relayData        int64  // its limits: bytes and seconds of a circuit, 0 = none ...
+	relayDuration    int64
+	relayTTL         int64  // ... and seconds of a place
 	relay            string // where a place is reserved
 	autonat          string // version that is served and asked with: 1, 2, or none
 	connect          []string
@@ -152,7 +155,7 @@ func connectTo(h host.Host, addr string) error {
 	return h.Connect(ctx, *info)
 }
 
-// reserve asks a relay for a place, and returns the addresses that this gives.
+// reserve asks a relay for a place, which it keeps, and returns the addresses that this gives.
 func reserve(h host.Host, relay string) ([]string, error) {
 	if relay == "" {
 		return nil, nil
@@ -161,18 +164,34 @@ func reserve(h host.Host, relay string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
-	defer cancel()
-	if err := h.Connect(ctx, *info); err != nil {
-		return nil, err
-	}
-	place, err := client.Reserve(ctx, h, *info)
+	place, err := reserveOnce(h, *info)
 	if err != nil {
 		return nil, err
 	}
-	say("reservation", fields{"relay": info.ID, "expires": place.Expiration.Unix(), "addrs": texts(place.Addrs),
-		"data": place.LimitData, "duration": place.LimitDuration.Seconds(), "voucher": place.Voucher != nil})
+	go func() { // as long as there is one
+		for place != nil {
+			time.Sleep(time.Until(place.Expiration) * 3 / 4)
+			if place, err = reserveOnce(h, *info); err != nil {
+				fmt.Fprintln(os.Stderr, "renewing:", err)
+			}
+		}
+	}()
 	return []string{fmt.Sprintf("%s/p2p-circuit/p2p/%s", relay, h.ID())}, nil
+}
+
+func reserveOnce(h host.Host, relay peer.AddrInfo) (*client.Reservation, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	defer cancel()
+	if err := h.Connect(ctx, relay); err != nil {
+		return nil, err
+	}
+	place, err := client.Reserve(ctx, h, relay)
+	if err != nil {
+		return nil, err
+	}
+	say("reservation", fields{"relay": relay.ID, "expires": place.Expiration.Unix(), "addrs": texts(place.Addrs),
+		"data": place.LimitData, "duration": place.LimitDuration.Seconds(), "voucher": place.Voucher != nil})
+	return place, nil
 }
 
 func pingPeer(h host.Host, a args) error {
@@ -257,7 +276,7 @@ func say(name string, more fields) {
 }
 
 func parse(words []string) (args, error) {
-	a := args{keyType: "ed25519", count: 1, webrtcDialler: 1}
+	a := args{keyType: "ed25519", count: 1, webrtcDialler: 1, relayData: -1, relayDuration: -1}
 	if len(words) == 0 {
 		return a, errors.New("usage: peer listen|ping|identify|perf|streams|resets ...")
 	}
@@ -298,6 +317,12 @@ func parse(words []string) (args, error) {
 			a.relayUnlimited = value == "off"
 		case "--relay-buffer":
 			a.relayBuffer, err = strconv.Atoi(value)
+		case "--relay-data":
+			a.relayData, err = strconv.ParseInt(value, 10, 64)
+		case "--relay-duration":
+			a.relayDuration, err = strconv.ParseInt(value, 10, 64)
+		case "--relay-ttl":
+			a.relayTTL, err = strconv.ParseInt(value, 10, 64)
 		case "--relay":
 			a.relay = value
 		case "--code":

@@ -2,12 +2,14 @@
 //!
 //! stdout carries one JSON object a line, stderr one line of text on failure.
 
+mod args;
+mod listen;
+mod nat;
 mod perf;
 mod roads;
 
 use std::{
     error::Error,
-    io::Read,
     time::{Duration, Instant},
 };
 
@@ -15,23 +17,27 @@ use futures::StreamExt;
 use libp2p::{
     identify,
     identity::Keypair,
-    multiaddr::Protocol,
-    ping,
+    ping, relay,
     swarm::{NetworkBehaviour, SwarmEvent},
     Multiaddr, PeerId, Swarm, SwarmBuilder,
 };
 use serde_json::json;
 
+use args::Args;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// rust-libp2p has no ping on demand: it pings every connection at this interval.
 const PING_INTERVAL: Duration = Duration::from_millis(50);
+/// An AutoNAT 2 server forgets a question after ten seconds: its dial has to end before.
+const DIAL_BACK_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(NetworkBehaviour)]
 struct Node {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     streams: libp2p_stream::Behaviour,
+    nat: nat::Behaviour,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -46,7 +52,7 @@ async fn run() -> Result<()> {
     let args = Args::parse(std::env::args().skip(1))?;
     let swarm = node(&args)?;
     match args.command.as_str() {
-        "listen" => listen(swarm, args).await,
+        "listen" => listen::listen(swarm, args).await,
         "ping" => ping(swarm, args).await,
         "identify" => identify(swarm, args).await,
         "perf" => perf(swarm, args).await,
@@ -61,10 +67,15 @@ fn node(args: &Args) -> Result<Swarm<Node>> {
         "ping" => PING_INTERVAL,
         _ => Duration::from_secs(15),
     };
+    let dial_limit = match args.nat.autonat {
+        2 => DIAL_BACK_LIMIT,
+        _ => Duration::from_secs(10),
+    };
+    let (circuits, relays) = relay::client::new(key.public().to_peer_id());
     Ok(SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|key| {
-            roads::transport(key, &args.offer)
+            roads::transport(key, &args.offer, circuits)
                 .map_err(|e| -> Box<dyn Error + Send + Sync> { e.to_string().into() })
         })?
         .with_behaviour(|key| Node {
@@ -74,8 +85,10 @@ fn node(args: &Args) -> Result<Swarm<Node>> {
             )),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(interval)),
             streams: libp2p_stream::Behaviour::new(),
+            nat: nat::Behaviour::new(key.public().to_peer_id(), relays, &args.nat),
         })?
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+        .with_connection_timeout(dial_limit)
         .build())
 }
 
@@ -93,56 +106,18 @@ fn new_key(kind: &str) -> Result<Keypair> {
     })
 }
 
-/// Listens, says so once every listener has its address, and serves until stdin ends.
-async fn listen(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
-    tokio::spawn(perf::serve(swarm.behaviour().streams.new_control()));
-    let mut listeners = Vec::new();
-    for addr in &args.listen {
-        listeners.push((swarm.listen_on(addr.clone())?, None));
-    }
-    let local = *swarm.local_peer_id();
-    let mut announced = false;
-    loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { listener_id, address } => {
-                let full =
-                    address.with_p2p(local).map_err(|a| format!("{a} has another peer id"))?;
-                for (id, known) in &mut listeners {
-                    if *id == listener_id && known.is_none() {
-                        *known = Some(full.to_string());
-                    }
-                }
-                let addrs: Vec<_> = listeners.iter().filter_map(|(_, addr)| addr.clone()).collect();
-                if addrs.len() == listeners.len() && !announced {
-                    announced = true;
-                    println!(
-                        "{}",
-                        json!({"event": "listening", "peer": local.to_string(), "addrs": addrs})
-                    );
-                }
-            }
-            SwarmEvent::ListenerClosed { reason: Err(error), .. } => return Err(error.into()),
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                println!("{}", json!({"event": "connected", "peer": peer_id.to_string()}))
-            }
-            SwarmEvent::IncomingConnectionError { error, .. } => eprintln!("incoming: {error}"),
-            _ => {}
-        }
-    }
-}
-
 async fn ping(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
     let start = Instant::now();
     let mut received = 0;
     let mut first_answer_ms = 0.0;
-    swarm.dial(args.target()?)?;
+    let (addr, peer) = args.target()?;
+    swarm.dial(addr)?;
     while received < args.count {
         match swarm.select_next_some().await {
             SwarmEvent::Behaviour(NodeEvent::Ping(event)) => {
+                if event.peer != peer {
+                    continue; // the relay on the way there
+                }
                 event.result?;
                 if received == 0 {
                     first_answer_ms = start.elapsed().as_secs_f64() * 1000.0;
@@ -152,7 +127,6 @@ async fn ping(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
             event => fail_on_loss(event)?,
         }
     }
-    let peer = connected_peer(&swarm)?;
     println!(
         "{}",
         json!({"event": "summary", "local": swarm.local_peer_id().to_string(),
@@ -162,17 +136,20 @@ async fn ping(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
 }
 
 async fn identify(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
-    swarm.dial(args.target()?)?;
-    let (peer, info) = loop {
+    let (addr, peer) = args.target()?;
+    swarm.dial(addr)?;
+    let info = loop {
         match swarm.select_next_some().await {
             SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Received {
                 peer_id,
                 info,
                 ..
-            })) => break (peer_id, info),
+            })) if peer_id == peer => break info,
             SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error {
-                error, ..
-            })) => return Err(error.into()),
+                peer_id,
+                error,
+                ..
+            })) if peer_id == peer => return Err(error.into()),
             event => fail_on_loss(event)?,
         }
     };
@@ -190,17 +167,15 @@ async fn identify(mut swarm: Swarm<Node>, args: Args) -> Result<()> {
 }
 
 /// Dials, and lets the swarm run by itself: for streams to that peer.
-async fn connect(
-    mut swarm: Swarm<Node>,
-    args: &Args,
-) -> Result<(PeerId, libp2p_stream::Control)> {
-    swarm.dial(args.target()?)?;
-    let peer = loop {
+async fn connect(mut swarm: Swarm<Node>, args: &Args) -> Result<(PeerId, libp2p_stream::Control)> {
+    let (addr, peer) = args.target()?;
+    swarm.dial(addr)?;
+    loop {
         match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => break peer_id,
+            SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == peer => break,
             event => fail_on_loss(event)?,
         }
-    };
+    }
     let control = swarm.behaviour().streams.new_control();
     tokio::spawn(async move { while swarm.next().await.is_some() {} });
     Ok((peer, control))
@@ -245,10 +220,6 @@ async fn perf(swarm: Swarm<Node>, args: Args) -> Result<()> {
     Ok(())
 }
 
-fn connected_peer(swarm: &Swarm<Node>) -> Result<PeerId> {
-    Ok(*swarm.connected_peers().next().ok_or("the connection was lost")?)
-}
-
 /// The events that end a command which needs its one connection.
 fn fail_on_loss(event: SwarmEvent<NodeEvent>) -> Result<()> {
     match event {
@@ -257,61 +228,5 @@ fn fail_on_loss(event: SwarmEvent<NodeEvent>) -> Result<()> {
             Err(format!("connection closed: {cause:?}").into())
         }
         _ => Ok(()),
-    }
-}
-
-struct Args {
-    command: String,
-    addr: Option<Multiaddr>,
-    listen: Vec<Multiaddr>,
-    offer: roads::Offer,
-    key_type: String,
-    count: u64,
-    upload: u64,
-    download: u64,
-}
-
-impl Args {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
-        let mut args = Args {
-            command: words.next().ok_or("usage: peer listen|ping|identify|perf|streams ...")?,
-            addr: None,
-            listen: Vec::new(),
-            offer: roads::Offer::default(),
-            key_type: "ed25519".into(),
-            count: 1,
-            upload: 0,
-            download: 0,
-        };
-        while let Some(word) = words.next() {
-            if !word.starts_with('-') {
-                args.addr = Some(word.parse()?);
-                continue;
-            }
-            let value = words.next().ok_or(format!("{word} needs a value"))?;
-            match word.as_str() {
-                "--listen" => args.listen.push(value.parse()?),
-                "--security" => args.offer.security = Some(value),
-                "--muxer" => args.offer.muxer = Some(value),
-                "--key-type" => args.key_type = value,
-                "--psk" => args.offer.psk = Some(std::fs::read_to_string(value)?.parse()?),
-                "--tls-cert" => args.offer.tls_cert = Some(value.into()),
-                "--tls-key" => args.offer.tls_key = Some(value.into()),
-                "--tls-ca" => args.offer.tls_ca = Some(value.into()),
-                "-c" => args.count = value.parse()?,
-                "--upload" => args.upload = value.parse()?,
-                "--download" => args.download = value.parse()?,
-                _ => return Err(format!("unknown option {word}").into()),
-            }
-        }
-        Ok(args)
-    }
-
-    fn target(&self) -> Result<Multiaddr> {
-        let addr = self.addr.clone().ok_or("an address is needed")?;
-        if !addr.iter().any(|part| matches!(part, Protocol::P2p(_))) {
-            return Err(format!("{addr} has no /p2p/ part").into());
-        }
-        Ok(addr)
     }
 }

@@ -1,4 +1,5 @@
-//! The roads of the rust peer: TCP and WebSocket with Noise or TLS and yamux or mplex, and QUIC.
+//! The roads of the rust peer: TCP, WebSocket and circuits with Noise or TLS and yamux or mplex, and
+//! QUIC.
 //!
 //! rust-libp2p fixes the offered security layers and muxers by type; the two upgrades below hold
 //! both of each and leave out what `--security` and `--muxer` exclude.
@@ -16,7 +17,7 @@ use libp2p::{
         upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version},
     },
     identity::Keypair,
-    noise, pnet, quic, tcp, tls, yamux, PeerId, Transport,
+    noise, pnet, quic, relay, tcp, tls, yamux, PeerId, Transport,
 };
 use libp2p_websocket::tls as web;
 
@@ -36,6 +37,7 @@ pub struct Offer {
 pub fn transport(
     key: &Keypair,
     offer: &Offer,
+    circuits: relay::client::Transport,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error>> {
     let security = Security {
         noise: noise::Config::new(key)?,
@@ -51,6 +53,8 @@ pub fn transport(
     let mut web = libp2p_websocket::Config::new(socket());
     web.set_tls_config(web_tls(offer)?);
     let psk = offer.psk;
+    let circuits =
+        circuits.upgrade(Version::V1Lazy).authenticate(security.clone()).multiplex(muxer.clone());
     let streams = web
         .or_transport(socket())
         .and_then(move |socket, _| fence(psk, socket))
@@ -58,10 +62,12 @@ pub fn transport(
         .authenticate(security)
         .multiplex(muxer);
     let datagrams = quic::tokio::Transport::new(quic::Config::new(key));
-    Ok(streams
+    Ok(circuits
+        .or_transport(streams)
         .or_transport(datagrams)
         .map(|either, _| match either {
-            Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+            Either::Left(Either::Left((peer, muxer))) => (peer, StreamMuxerBox::new(muxer)),
+            Either::Left(Either::Right((peer, muxer))) => (peer, StreamMuxerBox::new(muxer)),
             Either::Right((peer, conn)) => (peer, StreamMuxerBox::new(conn)),
         })
         .boxed())
