@@ -55,8 +55,9 @@ typedef struct tern_node_events {
     void (*on_stopped)(void *owner, tern_node *node); /* last */
     /* The machine's addresses changed, and with them what tern_node_addresses tells. */
     void (*on_addresses)(void *owner, tern_node *node);
-    /* A place at a relay that is listened at (addr) was granted or renewed: it expires then, in
-     * Unix seconds. Or, why not NULL, it could not be had, and is tried again later. */
+    /* A place at a relay that is listened at or was found (addr) was granted or renewed: it expires
+     * then, in Unix seconds. Or, why not NULL, it could not be had or renewed, or is lost: one that
+     * is listened at is tried again later, instead of one that was found another relay is. */
     void (*on_reservation)(void *owner, tern_node *node, const tern_multiaddr *addr,
                            const tern_peer_id *relay, uint64_t expires, const tern_error *why);
     /* Whether others can reach us at this address of ours is judged otherwise than before. */
@@ -169,6 +170,9 @@ typedef struct tern_options {
     bool hole_punch_private; /* ... at private addresses as well, for networks that have no others:
                                 a peer may have us dial hosts beside us then */
     uint32_t relay_ttl_s;    /* how long a place here is kept unless it is renewed: 3600 */
+    uint32_t find_relays; /* while others cannot reach us, or nobody knows whether they can: keeps
+                             places at so many relays, 16 at most, found among connected peers.
+                             Those that are listened at count while they are held; 0 = only those */
 } tern_options;
 
 TERN_API void tern_options_init_sized(tern_options *options, size_t size);
@@ -206,6 +210,20 @@ TERN_API const tern_key *tern_node_key(const tern_node *node);
  * UNREACHABLE. */
 TERN_API int tern_node_listen(tern_node *node, const char *addr, char *bound, size_t cap,
                               tern_error *reterr);
+/* A place at a relay that is listened at, or was found; valid during the call. */
+typedef struct tern_relay_place {
+    const tern_multiaddr *addr; /* where it is listened at: RELAY/p2p/ID/p2p-circuit */
+    const tern_peer_id *relay;
+    uint64_t expires;      /* Unix seconds; 0 = it is not held */
+    uint32_t duration_s;   /* how long the relay lets a circuit last; 0 = as long as it likes */
+    uint64_t data;         /* bytes each way that it lets through one; 0 = any */
+    bool found;            /* options.find_relays found it */
+    const tern_error *why; /* not held: of the last try, code 0 when there was none yet. Held: NULL
+                            */
+} tern_relay_place;
+/* Calls fn with each. */
+TERN_API void tern_node_relays(tern_node *node,
+                               void (*fn)(void *arg, const tern_relay_place *place), void *arg);
 /* Announces this address (without /p2p) instead of those listened on; may be called several times.
  * MALFORMED, NOMEM. */
 TERN_API int tern_node_announce(tern_node *node, const char *addr, tern_error *reterr);

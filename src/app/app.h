@@ -40,7 +40,7 @@ typedef struct app_options {
     long max_connections, max_connections_per_ip, max_connections_per_peer, max_pending,
         max_pending_per_ip, max_streams, max_unnegotiated, max_sockets, low_water, high_water,
         relay_reservations, relay_reservations_per_ip, relay_reservations_per_network,
-        relay_circuits, relay_circuits_per_peer;
+        relay_circuits, relay_circuits_per_peer, relay_wanted;
     int verbose;
     bool json, help, page, metrics, metrics_public, perf, autonat_service, holepunch, port_mapping;
     bool per_ip_given, tcp_fast_open, early_data, no_resumption, resumed;

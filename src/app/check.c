@@ -229,6 +229,7 @@ int app_check(app_options *o)
     static const tern_node_events events = {.on_identified = on_identified,
                                             .on_reachability = on_reachability,
                                             .on_port_mapping = check_on_port_mapping,
+                                            .on_reservation = check_on_reservation,
                                             .on_stopped = app_on_stopped};
     tern_options options;
     tern_error error;
@@ -246,6 +247,7 @@ int app_check(app_options *o)
     app_node_options(o, key, &events, c, &options);
     options.autonat = true;
     options.port_mapping = o->port_mapping;
+    options.find_relays = CHECK_RELAYS_MAX;
     int status = tern_node_new(&options, &c->node, &error);
     tern_key_unref(key);
     if (status != 0) {

@@ -9,7 +9,8 @@ enum {
     CHECK_VERDICTS_MAX = 32,
     CHECK_ADDR_MAX = 160,
     CHECK_MAPPINGS_MAX = 16,
-    CHECK_TEXT_MAX = 400
+    CHECK_TEXT_MAX = 400,
+    CHECK_RELAYS_MAX = 8
 };
 
 /* An address that was dialled. */
@@ -43,6 +44,13 @@ typedef struct check_mapping {
     char text[CHECK_TEXT_MAX];
 } check_mapping;
 
+/* A relay that was asked for a place. */
+typedef struct check_relay {
+    char addr[CHECK_ADDR_MAX + 80];
+    uint64_t expires; /* Unix seconds; 0 = it gave none */
+    char why[160];
+} check_relay;
+
 typedef enum check_nat {
     CHECK_NAT_UNKNOWN, /* nobody said how he sees us */
     CHECK_NAT_NONE,
@@ -69,6 +77,8 @@ typedef struct check {
     size_t verdict_count;
     check_mapping mappings[CHECK_MAPPINGS_MAX];
     size_t mapping_count;
+    check_relay relays[CHECK_RELAYS_MAX];
+    size_t relay_count;
     bool finished;
 } check;
 
@@ -82,6 +92,11 @@ const char *check_mapping_of(const check *c);
 void check_emit_mappings(const check *c);
 void check_say_mappings(const check *c);
 void check_free_mappings(check *c);
+/* check_relays.c: hears of places at relays; tells them. */
+void check_on_reservation(void *owner, tern_node *node, const tern_multiaddr *addr,
+                          const tern_peer_id *relay, uint64_t expires, const tern_error *why);
+void check_emit_relays(const check *c);
+void check_say_relays(const check *c);
 /* Prints everything; the exit status. */
 int check_report(const check *c);
 

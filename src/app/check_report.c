@@ -109,6 +109,7 @@ static void print_json(const check *c)
                            status_name(c->verdicts[i].status)));
     }
     check_emit_mappings(c);
+    check_emit_relays(c);
     app_emit(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "summary", "nat_tcp",
                        nat_name(check_nat_of(c, false)), "nat_udp", nat_name(check_nat_of(c, true)),
                        "udp", udp_name(check_udp_of(c)), "port_mapping", check_mapping_of(c),
@@ -195,6 +196,7 @@ int check_report(const check *c)
         say_seen(c);
         check_say_mappings(c);
         say_verdicts(c);
+        check_say_relays(c);
     }
     return any_reached(c) ? APP_OK : APP_FAILED;
 }

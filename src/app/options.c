@@ -30,8 +30,10 @@ static const option options[] = {
      "announces this address instead of those listened on (repeatable)"},
     {"--bootstrap", LIST, FIELD(bootstrap), "MA", "run",
      "connects to this peer at start (repeatable)"},
-    {"--relay", LIST, FIELD(relay), "MA", "run",
-     "keeps a place at this relay, through which others reach us (repeatable)"},
+    {"--relay", LIST, FIELD(relay), "MA|auto", "run",
+     "keeps a place at this relay, through which others reach us; auto: at those found among peers "
+     "while nobody reaches us (repeatable)"},
+    {"--relay-wanted", NUMBER, FIELD(relay_wanted), "N", "run", "... auto: at so many (2)"},
     {"--relay-service", CHOICE, FIELD(relay_service), "on|off|auto", "run",
      "relays for others; auto: while an address of ours is publicly reachable (auto)"},
     {"--relay-max-reservations", NUMBER, FIELD(relay_reservations), "N", "run",
@@ -454,6 +456,7 @@ static void set_defaults(app_options *o, const char *command)
     o->parallel = o->streams = 1;
     o->upload = o->download = o->relay_data = APP_NOT_GIVEN;
     o->relay_duration = -1;
+    o->relay_wanted = 2;
     o->relay_reservations_per_ip = o->relay_reservations_per_network = -1;
     o->hold = 10;
     o->page = o->metrics = o->autonat_service = o->holepunch = o->port_mapping = true;

@@ -6,11 +6,28 @@
 
 /* ---- our places ---- */
 
+typedef struct wanted {
+    const tern_multiaddr *addr;
+    json_t *o;
+} wanted;
+
+/* What is known besides of the place of an event. */
+static void add_place(void *arg, const tern_relay_place *place)
+{
+    wanted *w = arg;
+    if (tern_multiaddr_equal(place->addr, w->addr) && place->expires > 0) {
+        json_object_set_new(w->o, "duration", json_integer((json_int_t)place->duration_s));
+        json_object_set_new(
+            w->o, "data",
+            json_integer(place->data > INT64_MAX ? INT64_MAX : (json_int_t)place->data));
+        json_object_set_new(w->o, "found", json_boolean(place->found));
+    }
+}
+
 void run_on_reservation(void *owner, tern_node *node, const tern_multiaddr *addr,
                         const tern_peer_id *relay, uint64_t expires, const tern_error *why)
 {
     run_command *r = owner;
-    (void)node;
     if (r->o->json) {
         json_t *o = json_pack("{s:s, s:[o]}", "event", "reservation", "addrs",
                               app_text(tern_multiaddr_text(addr)));
@@ -19,6 +36,7 @@ void run_on_reservation(void *owner, tern_node *node, const tern_multiaddr *addr
             json_object_set_new(o, "error", app_text(why->text));
         } else {
             json_object_set_new(o, "expires", json_integer((json_int_t)expires));
+            tern_node_relays(node, add_place, &(wanted){addr, o});
         }
         run_emit(r, o);
     } else if (why != NULL) {
@@ -37,6 +55,9 @@ int run_reserve_all(run_command *r)
         tern_error error;
         const char *relay = r->o->relay.items[i];
         bool whole = strstr(relay, "/p2p-circuit") != NULL;
+        if (strcmp(relay, "auto") == 0) {
+            continue;
+        }
         if (!whole && strstr(relay, "/p2p/") == NULL) {
             return app_usage_error("run", "--relay %s does not say who the relay is; try %s/p2p/ID",
                                    relay, relay);
@@ -65,6 +86,11 @@ void run_set_relay(const app_options *o, tern_options *ret)
     ret->relay_reservations_per_ip = or_lifted(o->relay_reservations_per_ip);
     ret->relay_reservations_per_network = or_lifted(o->relay_reservations_per_network);
     ret->relay_rate = o->relay_rate;
+    for (size_t i = 0; i < o->relay.count; i++) {
+        if (strcmp(o->relay.items[i], "auto") == 0) {
+            ret->find_relays = (uint32_t)o->relay_wanted;
+        }
+    }
     ret->relay_circuits = (uint32_t)o->relay_circuits;
     ret->relay_circuits_per_peer = (uint32_t)o->relay_circuits_per_peer;
     ret->relay_ttl_s = o->relay_ttl > 0 && o->relay_ttl < 1 ? 1 : (uint32_t)o->relay_ttl;

@@ -154,7 +154,8 @@
     X(relay_timeouts, "Requests of the relay protocols not finished in time")                      \
     X(relay_reserved, "Places granted or renewed to us")                                           \
     X(relay_reserve_failures, "Tries to get or renew a place at a relay that failed")              \
-    X(relay_bad_voucher, "Places whose voucher is not for us or not the relay's")                  \
+    X(relay_bad_voucher, "Places whose voucher is not for us, not the relay's, or has expired")    \
+    X(relay_bad_addresses, "Addresses of relays that were not announced")                          \
     X(punches_tried, "Attempts to punch a hole to a peer")                                         \
     X(punches_won, "Direct connections made to peers that were connected through a relay")         \
     X(punches_reversed, "... by dialling them at their own addresses")                             \

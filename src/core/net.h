@@ -59,6 +59,7 @@ tern_pressure tern_limits_pressure(const tern_limits *limits);
 void tern_limits_default(tern_limits *ret);
 
 struct tern_identity;
+struct tern_listener;
 typedef struct tern_net tern_net;
 
 /* What is kept of peers; the numbers are in files, so none is given twice. */
@@ -155,6 +156,11 @@ typedef struct tern_net_ops {
                             void (*done)(void *owner, tern_conn *conn, const tern_error *error),
                             void *owner);
     void (*cancel_dial)(tern_net_dial *dial);
+    /* Listens there as our owner does / closes such a listener. Never from inside one of its
+     * events. The errors of the transport; TERN_E_CANCELLED when we are stopping. */
+    int (*listen)(tern_net *net, const tern_multiaddr *addr, struct tern_listener **ret,
+                  tern_error *reterr);
+    void (*unlisten)(tern_net *net, struct tern_listener *listener);
     /* While net->punching: a datagram without meaning came from there to a port that we listen on,
      * as a peer sends them to open its NAT. If a hole is punched to that IP as the client, it is
      * dialled there too: its NAT has chosen another port than others saw. */
@@ -228,10 +234,12 @@ struct tern_net {
     bool no_resumption;     /* no tickets are asked for, offered, given or taken */
     bool early_data; /* a dial that resumes is given before the peer answers, and what is safe to be
                         played twice travels with its first flight */
-    struct tern_quic *quic;         /* made and freed by quic/ */
-    struct tern_circuits *circuits; /* made and freed by nat/circuit */
-    struct tern_reach *reach;       /* made and freed by nat/reach; NULL = nobody asks */
-    bool punch_private;             /* holes are punched to private addresses, too */
+    struct tern_quic *quic;                 /* made and freed by quic/ */
+    struct tern_circuits *circuits;         /* made and freed by nat/circuit */
+    struct tern_relay_finder *relay_finder; /* made and freed by nat/relay_find; NULL = relays are
+                                               not looked for */
+    struct tern_reach *reach;               /* made and freed by nat/reach; NULL = nobody asks */
+    bool punch_private;                     /* holes are punched to private addresses, too */
     /* A net beside this one with another identity and without listeners, so that what it dials is
      * dialled as by a stranger; NULL: memory is short, or we are stopping. The host's; may be NULL
      * itself. */

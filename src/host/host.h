@@ -14,6 +14,7 @@
 #include "nat/punch.h"
 #include "nat/reach.h"
 #include "nat/relay.h"
+#include "nat/relay_find.h"
 #include "proto/identify.h"
 #include "proto/ping.h"
 #include "swarm/swarm.h"
@@ -32,7 +33,8 @@ struct tern_node {
     const tern_mux *muxes[TERN_PARTS_MAX + 1];
     tern_swarm *swarm;
     tern_identify *identify;
-    tern_relay *relay; /* NULL: not served */
+    tern_relay *relay;         /* NULL: not served */
+    tern_relay_finder *finder; /* with options.find_relays */
     tern_reach *reach;
     tern_autonat *autonat;   /* NULL: not served */
     tern_puncher *puncher;   /* NULL: not tried */

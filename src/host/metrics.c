@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "host/host.h"
+#include "nat/circuit.h"
 #include "transport/web_tls.h"
 
 static size_t count_streams(tern_node *node)
@@ -15,6 +16,18 @@ static size_t count_streams(tern_node *node)
         const tern_conn *c = TERN_CONTAINER(l, tern_swarm_conn, link)->conn;
         n += c->stream_count - c->own_count;
     }
+    return n;
+}
+
+static void count_held(void *arg, const tern_circuit_place *place)
+{
+    *(uint64_t *)arg += place->expires > 0;
+}
+
+static uint64_t count_relays(tern_node *node)
+{
+    uint64_t n = 0;
+    tern_circuit_places(tern_node_net(node), count_held, &n);
     return n;
 }
 
@@ -90,6 +103,7 @@ int tern_node_metrics_text(tern_node *node, tern_buf *out)
         {"stall_limit_ms", "For output to move", l->write_stall_time / TERN_MS},
         {"relay_places", "Peers that have a place here",
          node->relay != NULL ? tern_relay_reservations(node->relay) : 0},
+        {"relays_held", "Relays at which we have a place", count_relays(node)},
         {"relay_circuits", "Circuits that we relay now",
          node->relay != NULL ? tern_relay_circuits(node->relay) : 0},
         {"http_answers", "HTTP answers under way", node->answers.count},

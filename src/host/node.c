@@ -284,7 +284,9 @@ static int make_parts(tern_node *node, tern_key *key, tern_error *reterr)
     }
     if ((code = tern_node_start_autonat(node)) != 0 ||
         (code = tern_node_start_portmap(node)) != 0 ||
-        (node->options.hole_punch && (code = tern_puncher_new(net, &node->puncher)) != 0)) {
+        (node->options.hole_punch && (code = tern_puncher_new(net, &node->puncher)) != 0) ||
+        (node->options.find_relays > 0 &&
+         (code = tern_relay_finder_new(net, node->options.find_relays, &node->finder)) != 0)) {
         return tern_fail(reterr, code, "host", "%s", tern_code_text(code));
     }
     if (!node->options.no_ping && (code = tern_ping_serve(net)) != 0) {
@@ -440,6 +442,9 @@ static void stop_here(void *arg)
         tern_puncher_stop(node->puncher);
     }
     tern_node_stop_portmap(node);
+    if (node->finder != NULL) {
+        tern_relay_finder_stop(node->finder);
+    }
     tern_node_stop_stranger(node);
     tern_swarm_stop(node->swarm);
 }
@@ -471,6 +476,7 @@ void tern_node_free(tern_node *node)
     tern_node_free_protocols(node);
     tern_identify_free(node->identify);
     tern_relay_free(node->relay);
+    tern_relay_finder_free(node->finder);
     tern_puncher_free(node->puncher);
     tern_portmap_free(node->portmap);
     tern_reach_free(node->reach);

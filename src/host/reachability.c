@@ -22,6 +22,9 @@ void tern_node_on_reachability(void *owner, const tern_multiaddr *addr, tern_rea
     tern_node *node = owner;
     const tern_node_events *events = node->options.events;
     judge_relay(node);
+    if (node->finder != NULL) {
+        tern_relay_finder_judge(node->finder);
+    }
     if (events != NULL && events->on_reachability != NULL) {
         events->on_reachability(node->options.owner, node, addr, verdict);
     }

@@ -15,4 +15,17 @@
 
 extern const tern_transport tern_circuit_transport;
 
+/* A place at a relay that is listened at; valid during the call. */
+typedef struct tern_circuit_place {
+    const tern_multiaddr *addr;
+    const tern_peer_id *relay;
+    uint64_t expires;      /* Unix seconds; 0 = not held */
+    uint32_t duration;     /* of a circuit there, seconds; 0 = without end */
+    uint64_t data;         /* bytes each way; 0 = without end */
+    bool found;            /* by nat/relay_find */
+    const tern_error *why; /* not held: the last failure, code 0 when there was none yet */
+} tern_circuit_place;
+void tern_circuit_places(const tern_net *net,
+                         void (*fn)(void *arg, const tern_circuit_place *place), void *arg);
+
 #endif

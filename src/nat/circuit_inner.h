@@ -7,7 +7,10 @@
 #include "nat/relay_message.h"
 #include "streams/frame.h"
 
-enum { TERN_CIRCUIT_STREAMS_MAX = 64 }; /* stop streams of one relay at once */
+enum {
+    TERN_CIRCUIT_STREAMS_MAX = 64, /* stop streams of one relay at once */
+    TERN_CIRCUIT_ADDRS_MAX = 8,    /* of a relay that are announced, besides where we dial it */
+};
 
 typedef struct circuit_request circuit_request;
 
@@ -23,6 +26,11 @@ typedef struct circuit_listener {
     tern_timer timer;         /* of the next try, or the renewal */
     uint64_t until;           /* the reservation's end; 0 = none is held */
     unsigned failures;        /* in a row */
+    tern_endpoint seen;       /* where the relay was when it was asked last */
+    tern_relay_limit limit;   /* of circuits, as it said with the reservation */
+    uint64_t expires;         /* until, in Unix seconds */
+    tern_error why;           /* why none is held; code 0 = not known yet */
+    bool found;               /* by relay_find.c; else the owner listens */
 } circuit_listener;
 
 /* What the circuits of a net have in common. */
@@ -46,5 +54,15 @@ void circuit_reserve_stop(circuit_listener *l);
 /* The last connection to the relay is gone. */
 void circuit_reserve_lost(circuit_listener *l);
 bool circuit_reserve_held(const circuit_listener *l);
+
+/* circuit_addrs.c: takes what may be repeated of a relay's addresses / forgets it. */
+void circuit_addrs_take(circuit_listener *l, const tern_relay_message *m);
+void circuit_addrs_forget(circuit_listener *l);
+
+/* circuit_listen.c, for relay_find.c: a listener of ours is one that was found / how many places
+ * are held, or found and asked for / whether we listen at that relay. */
+void circuit_found(tern_listener *l);
+size_t circuit_places(const tern_net *net);
+bool circuit_listens_at(const tern_net *net, const tern_peer_id *relay);
 
 #endif

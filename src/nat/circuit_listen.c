@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "nat/circuit_stream.h"
+#include "nat/relay_find.h"
 
 #define MESSAGE_TIME (30 * TERN_SEC) /* from a stop stream's start to its message */
 
@@ -234,6 +235,9 @@ static void close_listener(tern_listener *base)
 {
     circuit_listener *l = (circuit_listener *)base;
     tern_circuits *c = l->net->circuits;
+    if (l->net->relay_finder != NULL) {
+        tern_relay_finder_gone(l->net->relay_finder, base);
+    }
     circuit_reserve_stop(l);
     tern_list_remove(&l->link);
     tern_multiaddr_unref(l->at);
@@ -275,4 +279,54 @@ int circuit_listen(tern_net *net, const tern_multiaddr *addr, const tern_listene
     circuit_reserve_start(l);
     *ret = &l->base;
     return 0;
+}
+
+/* ---- places ---- */
+
+void circuit_found(tern_listener *l)
+{
+    ((circuit_listener *)l)->found = true;
+}
+
+size_t circuit_places(const tern_net *net)
+{
+    tern_circuits *c = net->circuits;
+    size_t n = 0;
+    for (tern_list *l = c != NULL ? c->listeners.next : NULL; l != NULL && l != &c->listeners;
+         l = l->next) {
+        circuit_listener *at = TERN_CONTAINER(l, circuit_listener, link);
+        n += at->found || circuit_reserve_held(at);
+    }
+    return n;
+}
+
+bool circuit_listens_at(const tern_net *net, const tern_peer_id *relay)
+{
+    tern_circuits *c = net->circuits;
+    for (tern_list *l = c != NULL ? c->listeners.next : NULL; l != NULL && l != &c->listeners;
+         l = l->next) {
+        if (tern_peer_id_equal(&TERN_CONTAINER(l, circuit_listener, link)->relay, relay)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tern_circuit_places(const tern_net *net,
+                         void (*fn)(void *arg, const tern_circuit_place *place), void *arg)
+{
+    tern_circuits *c = net->circuits;
+    for (tern_list *l = c != NULL ? c->listeners.next : NULL; l != NULL && l != &c->listeners;
+         l = l->next) {
+        circuit_listener *at = TERN_CONTAINER(l, circuit_listener, link);
+        bool held = circuit_reserve_held(at);
+        tern_circuit_place place = {.addr = at->base.addr,
+                                    .relay = &at->relay,
+                                    .expires = held ? at->expires : 0,
+                                    .duration = held ? at->limit.duration : 0,
+                                    .data = held ? at->limit.data : 0,
+                                    .found = at->found,
+                                    .why = held ? NULL : &at->why};
+        fn(arg, &place);
+    }
 }

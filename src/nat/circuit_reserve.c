@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nat/relay_find.h"
 #include "nat/voucher.h"
 
 enum { DOUBLINGS = 6 };
@@ -51,6 +52,9 @@ static void lose(circuit_listener *l)
         l->net->ops->protect(l->net, &l->relay, TAG, false);
         l->net->ops->readdress(l->net);
     }
+    if (l->net->relay_finder != NULL) {
+        tern_relay_finder_lost(l->net->relay_finder, &l->base);
+    }
 }
 
 static void failed(circuit_listener *l, int code, const char *what, const char *more)
@@ -63,58 +67,14 @@ static void failed(circuit_listener *l, int code, const char *what, const char *
     TERN_LOG(TERN_LOG_DEBUG, "circuit", "no place at %s: %s", tern_multiaddr_text(l->base.addr),
              why.text);
     l->net->ops->reserved(l->net, l->base.addr, &l->relay, 0, &why);
+    try_later(l, FIRST_PAUSE << doublings);
     if (!circuit_reserve_held(l)) {
+        l->why = why;
         lose(l);
     }
-    try_later(l, FIRST_PAUSE << doublings);
 }
 
 /* ---- the answer ---- */
-
-static void forget_more(circuit_listener *l)
-{
-    for (size_t i = 0; i < l->base.more_count; i++) {
-        tern_multiaddr_unref(l->base.more[i]);
-    }
-    tern_free(l->base.more);
-    l->base.more = NULL;
-    l->base.more_count = 0;
-}
-
-/* The relay's own addresses, each with /p2p-circuit behind it. Some relays say their id twice, some
- * not at all. */
-static void take_addresses(circuit_listener *l, const tern_relay_message *m)
-{
-    forget_more(l);
-    l->base.more = tern_calloc(TERN_RELAY_ADDRS_MAX, sizeof *l->base.more);
-    for (size_t i = 0; l->base.more != NULL && i < m->addr_count; i++) {
-        tern_ma_part part;
-        tern_multiaddr *bare = tern_multiaddr_ref(m->addrs[i]);
-        while (bare != NULL && tern_ma_find(bare, TERN_MA_P2P, &part)) {
-            tern_multiaddr *less = tern_ma_without_p2p(bare);
-            bool same = less == bare; /* an id in the middle: a relay behind a relay */
-            tern_multiaddr_unref(bare);
-            bare = less;
-            if (same) {
-                tern_multiaddr_unref(bare);
-                bare = NULL;
-            }
-        }
-        if (bare == NULL) {
-            continue;
-        }
-        tern_multiaddr *with = tern_ma_with(bare, TERN_MA_P2P, l->relay.bytes, l->relay.len);
-        tern_multiaddr *whole =
-            with != NULL ? tern_ma_with(with, TERN_MA_P2P_CIRCUIT, NULL, 0) : NULL;
-        tern_multiaddr_unref(bare);
-        tern_multiaddr_unref(with);
-        if (whole != NULL && !tern_multiaddr_equal(whole, l->base.addr)) {
-            l->base.more[l->base.more_count++] = whole;
-        } else {
-            tern_multiaddr_unref(whole);
-        }
-    }
-}
 
 /* How long the reservation holds, by our clock, whatever the relay's says of absolute time. */
 static uint64_t life_of(const circuit_listener *l, const tern_relay_message *m)
@@ -136,21 +96,41 @@ static void granted(circuit_listener *l, const tern_relay_message *m)
     l->failures = 0;
     l->until = tern_loop_now(l->net->loop) + life;
     l->base.silent = false;
+    l->limit = m->limit;
+    l->expires = (tern_loop_wall(l->net->loop) + life) / TERN_SEC;
     l->net->counters.relay_reserved++;
-    take_addresses(l, m);
+    circuit_addrs_take(l, m);
     try_later(l, renew);
-    l->net->ops->reserved(l->net, l->base.addr, &l->relay,
-                          (tern_loop_wall(l->net->loop) + life) / TERN_SEC, NULL);
+    l->net->ops->reserved(l->net, l->base.addr, &l->relay, l->expires, NULL);
+    if (l->net->relay_finder != NULL) {
+        tern_relay_finder_held(l->net->relay_finder, &l->base);
+    }
     if (was_silent) {
         l->net->ops->protect(l->net, &l->relay, TAG, true);
         l->net->ops->readdress(l->net);
     }
 }
 
+/* 0, or why the voucher is not believed; a relay need not give one. */
+static int check_voucher(circuit_listener *l, const tern_relay_message *m, const char **ret_text)
+{
+    uint64_t until, now = tern_loop_wall(l->net->loop) / TERN_SEC;
+    int code =
+        m->voucher.len > 0 ? tern_voucher_open(m->voucher, &l->relay, &l->net->self, &until) : 0;
+    *ret_text = "its voucher is not for us, or not its own";
+    /* Where the reservation itself ended before it began, the clocks differ. */
+    if (m->voucher.len > 0 && code == 0 && until <= now && m->expire > now) {
+        *ret_text = "its voucher has expired";
+        code = TERN_E_TIMEOUT;
+    }
+    return code;
+}
+
 static void on_answer(circuit_listener *l, tern_span message)
 {
     tern_relay_message m;
-    uint64_t expiration;
+    const char *text;
+    int code;
     if (tern_relay_parse(true, message, &m) != 0) {
         l->net->counters.relay_malformed++;
         failed(l, TERN_E_MALFORMED, "its answer does not parse", "");
@@ -158,10 +138,9 @@ static void on_answer(circuit_listener *l, tern_span message)
     }
     if (m.kind != TERN_RELAY_STATUS || m.status != TERN_RELAY_OK || !m.reserved) {
         failed(l, TERN_E_REFUSED, tern_relay_status_text(m.status), "");
-    } else if (m.voucher.len > 0 &&
-               tern_voucher_open(m.voucher, &l->relay, &l->net->self, &expiration) != 0) {
+    } else if ((code = check_voucher(l, &m, &text)) != 0) {
         l->net->counters.relay_bad_voucher++;
-        failed(l, TERN_E_SIGNATURE, "its voucher is not for us, or not its own", "");
+        failed(l, code, text, "");
     } else {
         granted(l, &m);
     }
@@ -258,6 +237,10 @@ static void ask(circuit_listener *l, tern_conn *conn)
         failed(l, TERN_E_NOMEM, "out of memory", "");
         return;
     }
+    uint32_t transport;
+    if (!tern_ma_endpoint(conn->facts.remote, &l->seen, &transport)) {
+        memset(&l->seen, 0, sizeof l->seen);
+    }
     q->l = l;
     q->net = l->net;
     tern_frame_init(&q->frame, TERN_RELAY_MESSAGE_MAX);
@@ -307,10 +290,13 @@ void circuit_reserve_start(circuit_listener *l)
 
 void circuit_reserve_lost(circuit_listener *l)
 {
-    if (l->until != 0) {
-        lose(l);
-        try_later(l, FIRST_PAUSE);
+    if (l->until == 0) {
+        return;
     }
+    tern_fail(&l->why, TERN_E_CONN_CLOSED, "circuit", "the connection to the relay is gone");
+    l->net->ops->reserved(l->net, l->base.addr, &l->relay, 0, &l->why);
+    try_later(l, FIRST_PAUSE);
+    lose(l);
 }
 
 void circuit_reserve_stop(circuit_listener *l)
@@ -328,5 +314,5 @@ void circuit_reserve_stop(circuit_listener *l)
     if (!l->base.silent) {
         l->net->ops->protect(l->net, &l->relay, TAG, false);
     }
-    forget_more(l);
+    circuit_addrs_forget(l);
 }

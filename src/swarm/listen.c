@@ -91,9 +91,10 @@ static void on_conn(void *owner, tern_listener *listener, tern_conn *conn)
 
 static const tern_listener_events listener_events = {.on_stream = on_stream, .on_conn = on_conn};
 
-int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multiaddr **ret,
-                      tern_error *reterr)
+int tern_swarm_net_listen(tern_net *net, const tern_multiaddr *addr, tern_listener **ret,
+                          tern_error *reterr)
 {
+    tern_swarm *swarm = tern_swarm_of(net);
     const tern_transport *transport = NULL;
     if (swarm->stopping) {
         return tern_fail(reterr, TERN_E_CANCELLED, "swarm", "the node is stopping");
@@ -124,10 +125,37 @@ int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multia
     }
     tern_list_push(&swarm->listeners, &l->link);
     tern_swarm_forget_addresses(swarm);
-    if (ret != NULL) {
-        *ret = tern_multiaddr_ref(l->listener->addr);
-    }
+    *ret = l->listener;
     return 0;
+}
+
+int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multiaddr **ret,
+                      tern_error *reterr)
+{
+    tern_listener *listener;
+    int code = tern_swarm_net_listen(&swarm->net, addr, &listener, reterr);
+    if (code == 0 && ret != NULL) {
+        *ret = tern_multiaddr_ref(listener->addr);
+    }
+    return code;
+}
+
+void tern_swarm_net_unlisten(tern_net *net, tern_listener *listener)
+{
+    tern_swarm *swarm = tern_swarm_of(net);
+    for (tern_list *l = swarm->listeners.next; l != &swarm->listeners; l = l->next) {
+        tern_swarm_listener *of = TERN_CONTAINER(l, tern_swarm_listener, link);
+        if (of->listener == listener) {
+            bool announced = !listener->silent;
+            tern_list_remove(&of->link);
+            tern_listener_close(listener);
+            tern_free(of);
+            if (announced) {
+                net->ops->readdress(net);
+            }
+            return;
+        }
+    }
 }
 
 void tern_swarm_close_listeners(tern_swarm *swarm)

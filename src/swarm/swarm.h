@@ -135,6 +135,9 @@ void tern_swarm_free(tern_swarm *swarm);
 /* Listens; *ret (may be NULL) is the address as bound, the caller's reference. */
 int tern_swarm_listen(tern_swarm *swarm, const tern_multiaddr *addr, tern_multiaddr **ret,
                       tern_error *reterr);
+int tern_swarm_net_listen(tern_net *net, const tern_multiaddr *addr, tern_listener **ret,
+                          tern_error *reterr);
+void tern_swarm_net_unlisten(tern_net *net, tern_listener *listener);
 void tern_swarm_close_listeners(tern_swarm *swarm);
 void tern_swarm_cancel_pending(tern_swarm *swarm);
 

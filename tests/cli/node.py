@@ -203,6 +203,19 @@ async def relayed(cli):
             await stop(late)
         await stop(first)
         await stop(relay)
+    async with cli.node("--relay-service", "on", name="one") as one, cli.node("--relay-service", "on", name="two") as two, \
+            cli.node("--relay", "auto", "--relay-wanted", "1", "--force-reachability", "private", "--bootstrap",
+                     one.addrs[0], "--bootstrap", two.addrs[0], name="private") as private:
+        told = await private.happens("reservation", found=True)
+        want(told["duration"] == 120 and told["data"] == 131072 and told["relay"] in (one.peer, two.peer), "place", told)
+        want(metrics(private)["tern_relays_held"] == 1, "gauge", metrics(private))
+        first, other = (one, two) if told["relay"] == one.peer else (two, one)
+        await stop(first)
+        told = await private.happens("reservation", relay=other.peer)
+        lost = await private.happens("reservation", relay=first.peer, error="the connection to the relay is gone")
+        want(lost["addrs"] == [first.addrs[0] + "/p2p-circuit"], "lost", lost)
+        await stop(private)
+        await stop(other)
     for option in ("--relay-max-reservations-per-network", "--relay-rate", "--relay-known"):
         await cli.says(2, "run", option, "-1")
     async with cli.node(name="plain") as plain, cli.node("--relay", plain.addrs[0], name="b") as b:
