@@ -1,6 +1,6 @@
 /* The router as UPnP knows it (an Internet Gateway Device, UPnP WANIPConnection:1), in either
  * backend: is there one, and what it leads to us. The real one is miniupnpc, which blocks, on a
- * thread of the pool; the loop never waits for it. */
+ * thread of its own; the loop never waits for it. */
 #ifndef TERN_LOOP_IGD_H
 #define TERN_LOOP_IGD_H
 
@@ -43,7 +43,8 @@ typedef struct tern_igd {
     tern_timer timer;     /* the simulation's */
 } tern_igd;
 
-/* The deadline is the op's. TERN_E_UNSUPPORTED: built without UPnP. TERN_E_NOMEM. */
+/* The deadline is the op's. TERN_E_UNSUPPORTED: built without UPnP. TERN_E_LIMIT: too many
+ * are stuck. TERN_E_NOMEM. */
 int tern_igd_start(tern_igd *igd);
 
 #endif

@@ -23,6 +23,7 @@ enum { TERN_UV_BUFFER = 256 * 1024 };
 typedef struct tern_uv_dns tern_uv_dns;
 typedef struct tern_uv_program tern_uv_program;
 typedef struct tern_uv_interfaces tern_uv_interfaces;
+typedef struct tern_uv_igd tern_uv_igd;
 
 typedef struct tern_uv {
     tern_loop base; /* first: a tern_loop is cast to this */
@@ -58,6 +59,7 @@ typedef struct tern_uv {
     uint8_t *buffer;  /* TERN_UV_BUFFER bytes, NULL until the first read */
     int reserve;      /* a descriptor kept for refusing connections politely, -1 if none */
     tern_uv_dns *dns; /* NULL until the first look-up */
+    tern_uv_igd *igd; /* NULL until UPnP is first asked */
     tern_uv_interfaces *interfaces; /* NULL unless somebody watches the addresses */
     tern_list opening;              /* TCP sockets that still dial */
     tern_uv_program *program;       /* NULL unless a program asked for signals or lines */
@@ -114,6 +116,8 @@ void tern_uv_udp_close(tern_udp *u);
 int tern_uv_watch(tern_loop *loop, bool on);
 int tern_uv_gateway(tern_loop *loop, tern_endpoint *ret, tern_endpoint *ret_own);
 int tern_uv_igd_start(tern_igd *igd);
+/* Nothing is waited for; NULL is nothing. */
+void tern_uv_igd_close(tern_uv_igd *gate);
 
 int tern_uv_dns_start(tern_dns *dns, const char *name);
 void tern_uv_dns_cancel(tern_dns *dns);

@@ -1,14 +1,20 @@
-/* UPnP in the real loop: miniupnpc on a thread of the pool. A job has its own copy of what is asked
- * and answered, so whoever asked may go at any time; a cancelled one ends after the exchange that
- * it is in, and then takes back what it has mapped.
+/* UPnP in the real loop: miniupnpc, which blocks, on a thread for each job. A job has its own copy
+ * of what is asked and answered, so whoever asked may go at any time, and the loop too: what a
+ * gateway that drips bytes holds up is a thread, of which there are few at once, and nothing waits
+ * for it. (libuv's pool would be waited for when the program ends.)
  *
- * How long it may take: discovery a second for each kind of device, an exchange with a device that
- * does not answer what miniupnpc gives it, some seconds; after the first of these it ends. */
+ *     loop: start --> thread: run --> under the gate's lock: is the loop there? --> loop: done
+ *                                                                  '-- no: takes back what it
+ * mapped
+ *
+ * A cancelled job ends after the exchange that it is in, and then takes back what it has mapped. */
 #include "loop/uv_backend.h"
 
 #ifdef TERN_UPNP
 #include <miniupnpc/miniupnpc.h>
 #include <miniupnpc/upnpcommands.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,16 +31,26 @@ enum {
     PERMANENT_ONLY = 725, /* OnlyPermanentLeasesSupported */
 };
 
+enum { JOBS_MAX = 4 };
+
+/* What a loop shares with the threads that work for it. */
+struct tern_uv_igd {
+    pthread_mutex_t lock;
+    tern_loop *loop; /* NULL once it closes */
+    unsigned jobs;   /* that are not freed */
+    bool closed;
+};
+
 typedef struct igd_job {
-    tern_work work;
-    tern_loop *loop;
-    tern_igd *igd; /* NULL once cancelled */
+    tern_uv_igd *gate;
+    tern_post post;
+    tern_igd *igd; /* NULL once cancelled; the loop's */
     atomic_bool cancelled;
     tern_igd_round round;
     int code;
 } igd_job;
 
-/* ---- on the pool's thread: the job's copy is all that is touched ---- */
+/* ---- on the job's thread: its copy is all that is touched ---- */
 
 /* Whether a URL leads to that address and nowhere else. */
 static bool leads_to(const char *url, const char *ip)
@@ -182,17 +198,59 @@ static int map(igd_job *job)
     return 0;
 }
 
-static void run(tern_work *work)
+/* Also frees the gate, behind the last. Without the lock. */
+static void free_job(igd_job *job)
 {
-    igd_job *job = TERN_CONTAINER(work, igd_job, work);
+    tern_uv_igd *gate = job->gate;
+    pthread_mutex_lock(&gate->lock);
+    bool last = --gate->jobs == 0 && gate->closed;
+    pthread_mutex_unlock(&gate->lock);
+    tern_free(job);
+    if (last) {
+        pthread_mutex_destroy(&gate->lock);
+        tern_free(gate);
+    }
+}
+
+static void *run(void *arg)
+{
+    igd_job *job = arg;
     tern_igd_round *r = &job->round;
     job->code = r->act == TERN_IGD_FIND ? find(job) : r->act == TERN_IGD_MAP ? map(job) : unmap(r);
+    pthread_mutex_lock(&job->gate->lock);
+    tern_loop *loop = job->gate->loop;
+    bool heard = loop != NULL && tern_loop_post_kept(loop, &job->post) == 0;
+    pthread_mutex_unlock(&job->gate->lock);
+    if (!heard) {
+        if (r->act == TERN_IGD_MAP) {
+            unmap(r);
+        }
+        free_job(job);
+    }
+    return NULL;
 }
 
 /* ---- on the loop ---- */
 
+static int start_thread(igd_job *job)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all, before;
+    if (pthread_attr_init(&attr) != 0) {
+        return TERN_E_NOMEM;
+    }
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are not its affair */
+    int rc = pthread_create(&thread, &attr, run, job);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return rc == 0 ? 0 : TERN_E_NOMEM;
+}
+
 /* Whoever wanted it has gone; whether the job goes on to take back what it has mapped. */
-static bool undo(igd_job *job, tern_loop *loop)
+static bool undo(igd_job *job)
 {
     bool any = false;
     for (size_t i = 0; i < job->round.count; i++) {
@@ -202,14 +260,14 @@ static bool undo(igd_job *job, tern_loop *loop)
         return false;
     }
     job->round.act = TERN_IGD_UNMAP;
-    return tern_loop_work(loop, &job->work) == 0;
+    return start_thread(job) == 0;
 }
 
-static void done(tern_work *work)
+static void done(void *arg)
 {
-    igd_job *job = TERN_CONTAINER(work, igd_job, work);
+    igd_job *job = arg;
     tern_igd *igd = job->igd;
-    if (undo(job, job->loop)) {
+    if (undo(job)) {
         return;
     }
     if (igd != NULL) {
@@ -222,7 +280,7 @@ static void done(tern_work *work)
                       : "the gateway's UPnP does not answer as it should");
         tern_op_finish(&igd->op, job->code != 0 ? &error : NULL);
     }
-    tern_free(job);
+    free_job(job);
 }
 
 static void cancel(tern_op *op)
@@ -234,20 +292,53 @@ static void cancel(tern_op *op)
     }
 }
 
+/* The loop's gate, made when it is first needed; NULL without memory. */
+static tern_uv_igd *gate_of(tern_uv *u)
+{
+    if (u->igd == NULL) {
+        u->igd = tern_calloc(1, sizeof *u->igd);
+        if (u->igd != NULL) {
+            pthread_mutex_init(&u->igd->lock, NULL);
+            u->igd->loop = &u->base;
+        }
+    }
+    return u->igd;
+}
+
+void tern_uv_igd_close(tern_uv_igd *gate)
+{
+    if (gate == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&gate->lock);
+    gate->loop = NULL;
+    gate->closed = true;
+    bool last = gate->jobs == 0;
+    pthread_mutex_unlock(&gate->lock);
+    if (last) {
+        pthread_mutex_destroy(&gate->lock);
+        tern_free(gate);
+    }
+}
+
 int tern_uv_igd_start(tern_igd *igd)
 {
-    igd_job *job = tern_calloc(1, sizeof *job);
+    tern_uv_igd *gate = gate_of(tern_uv_of(igd->op.loop));
+    igd_job *job = gate != NULL ? tern_calloc(1, sizeof *job) : NULL;
     if (job == NULL) {
         return TERN_E_NOMEM;
     }
-    job->work = (tern_work){.run = run, .done = done};
-    job->loop = igd->op.loop;
+    job->gate = gate;
     job->igd = igd;
     job->round = igd->round;
+    job->post = (tern_post){.fn = done, .arg = job};
     atomic_init(&job->cancelled, false);
-    int code = tern_loop_work(igd->op.loop, &job->work);
+    pthread_mutex_lock(&gate->lock);
+    bool full = ++gate->jobs > JOBS_MAX;
+    pthread_mutex_unlock(&gate->lock);
+    int code = full ? TERN_E_LIMIT : start_thread(job);
     if (code != 0) {
-        tern_free(job);
+        free_job(job);
         return code;
     }
     tern_op_start(&igd->op, "upnp", cancel, job);
@@ -258,5 +349,10 @@ int tern_uv_igd_start(tern_igd *igd)
 {
     (void)igd;
     return TERN_E_UNSUPPORTED;
+}
+
+void tern_uv_igd_close(tern_uv_igd *gate)
+{
+    (void)gate;
 }
 #endif

@@ -338,6 +338,8 @@ void tern_loop_close(tern_loop *loop, void (*closed)(void *arg), void *arg)
     uv_mutex_unlock(&u->mutex);
     tern_uv_dns_close(u->dns);
     u->dns = NULL;
+    tern_uv_igd_close(u->igd);
+    u->igd = NULL;
     tern_uv_program_close(u->program);
     u->program = NULL;
     uv_handle_t *handles[BASE_HANDLES] = {

@@ -33,6 +33,36 @@ static void begin(tern_portmap *m, tern_igd_act act, uint64_t time,
     m->igd_next = code == 0 || code == TERN_E_UNSUPPORTED ? TERN_NEVER : now + AGAIN;
 }
 
+/* ---- the end ---- */
+
+static void on_unmapped(tern_op *op, const tern_error *error)
+{
+    (void)error; /* what is left ends by itself */
+    portmap_stopped(TERN_CONTAINER(op, tern_portmap, igd.op));
+}
+
+/* Gives back what is mapped; false: there is nothing to wait for. */
+static bool unmap(tern_portmap *m)
+{
+    bool any = false;
+    for (size_t i = 0; i < m->igd.round.count; i++) {
+        any |= m->igd.round.ports[i].mapped != 0;
+    }
+    if (any) {
+        begin(m, TERN_IGD_UNMAP, UNMAP_TIME, on_unmapped);
+    }
+    return any && tern_op_running(&m->igd.op);
+}
+
+bool portmap_upnp_stop(tern_portmap *m)
+{
+    if (tern_op_running(&m->igd.op) && m->igd.round.act == TERN_IGD_MAP) {
+        return true; /* what it maps is given back when it is done */
+    }
+    tern_op_cancel(&m->igd.op);
+    return unmap(m);
+}
+
 /* ---- finding ---- */
 
 static void on_found(tern_op *op, const tern_error *error)
@@ -100,6 +130,12 @@ static void lose_all(tern_portmap *m, uint64_t now)
 static void on_mapped(tern_op *op, const tern_error *error)
 {
     tern_portmap *m = TERN_CONTAINER(op, tern_portmap, igd.op);
+    if (m->stopping) {
+        if (!unmap(m)) {
+            portmap_stopped(m);
+        }
+        return;
+    }
     uint64_t now = tern_loop_now(m->net->loop);
     tern_igd_round *r = &m->igd.round;
     bool any = false;
@@ -174,25 +210,4 @@ void portmap_upnp_forget(tern_portmap *m)
     tern_op_cancel(&m->igd.op);
     m->igd_found = m->igd_absent = m->igd_holds = false;
     m->igd_next = TERN_NEVER;
-}
-
-/* ---- the end ---- */
-
-static void on_unmapped(tern_op *op, const tern_error *error)
-{
-    (void)error; /* what is left ends by itself */
-    portmap_stopped(TERN_CONTAINER(op, tern_portmap, igd.op));
-}
-
-bool portmap_upnp_stop(tern_portmap *m)
-{
-    bool any = false;
-    tern_op_cancel(&m->igd.op); /* one that maps takes back what it has mapped, by itself */
-    for (size_t i = 0; i < m->igd.round.count; i++) {
-        any |= m->igd.round.ports[i].mapped != 0;
-    }
-    if (any) {
-        begin(m, TERN_IGD_UNMAP, UNMAP_TIME, on_unmapped);
-    }
-    return any && tern_op_running(&m->igd.op);
 }
