@@ -359,7 +359,7 @@ async def check_open(cli):
         seen = [e for e in events if e["event"] == "observed"]
         want(seen and all(e["observed_ip"] == "127.0.0.1" and e["observed_port"] == e["port"] for e in seen),
              "how a peer sees us", seen)
-        expect(events[-1], nat_tcp="none", nat_udp="none", udp="open", reachable="unknown")
+        expect(events[-1], nat_tcp="none", nat_udp="none", udp="open", port_mapping="unknown", reachable="unknown")
         text = await cli.does("check", *node.addrs, *own)
         text.has("tcp: no NAT")
         await stop(node)
