@@ -10,6 +10,10 @@
 #include "base/mem.h"
 
 #define SLACK (2 * TERN_SEC) /* between the relay's clock and when we hear of its cut */
+enum {
+    TOGETHER_LESS = 1024,    /* what the relay counted last may not have come */
+    TOGETHER_MORE = 16 << 10 /* what we sent last it may not have counted */
+};
 
 typedef struct circuit_stream {
     tern_stream s;
@@ -31,11 +35,19 @@ static void data_text(uint64_t bytes, char *out, size_t cap)
     }
 }
 
+/* Some relays (rust's) count both ways together, and reset the circuit with the last bytes. */
+static bool together_reached(const circuit_stream *c)
+{
+    uint64_t both = c->sent + c->received;
+    return both + TOGETHER_LESS >= c->limit.data && both <= c->limit.data + TOGETHER_MORE;
+}
+
 /* Whether the relay has carried all that it does, or for as long as it does; then *ret says so. */
-static bool limit_reached(const circuit_stream *c, tern_error *ret)
+static bool limit_reached(const circuit_stream *c, bool reset, tern_error *ret)
 {
     uint64_t lasted = tern_loop_now(c->s.loop) - c->began;
-    if (c->limit.data > 0 && (c->sent >= c->limit.data || c->received >= c->limit.data)) {
+    if (c->limit.data > 0 && (c->sent >= c->limit.data || c->received >= c->limit.data ||
+                              (reset && together_reached(c)))) {
         char text[40];
         data_text(c->limit.data, text, sizeof text);
         tern_fail(ret, TERN_E_LIMITED, "circuit", "the relay's limit of %s was reached", text);
@@ -87,7 +99,7 @@ static size_t on_data(void *owner, tern_stream *inner, uint8_t *data, size_t n)
 static void tell_cut(circuit_stream *c)
 {
     tern_error why;
-    if (limit_reached(c, &why)) {
+    if (limit_reached(c, false, &why)) {
         abort_inner(c, 0);
         tern_stream_finish(&c->s, &why);
     }
@@ -98,7 +110,7 @@ static void on_end(void *owner, tern_stream *inner)
     circuit_stream *c = owner;
     tern_error why;
     (void)inner;
-    c->cut = limit_reached(c, &why);
+    c->cut = limit_reached(c, false, &why);
     if (!c->cut) {
         tern_stream_deliver_end(&c->s);
     } else if (!c->blocked) {
@@ -117,10 +129,10 @@ static void on_closed(void *owner, tern_stream *inner, const tern_error *why)
 {
     circuit_stream *c = owner;
     tern_error limit;
-    bool cut = why->code == TERN_E_RESET || why->code == TERN_E_EOF;
+    bool reset = why->code == TERN_E_RESET, cut = reset || why->code == TERN_E_EOF;
     (void)inner;
     c->inner = NULL;
-    tern_stream_finish(&c->s, cut && limit_reached(c, &limit) ? &limit : why);
+    tern_stream_finish(&c->s, cut && limit_reached(c, reset, &limit) ? &limit : why);
 }
 
 static const tern_stream_events inner_events = {
