@@ -27,7 +27,7 @@ static void market_make(market *m, size_t count, const tern_options *node)
     m->node = sim_nodes_add(&m->w, "-10.0.1.1", &o);
     m->count = count;
     for (size_t i = 0; i < count; i++) {
-        char ip[20];
+        char ip[40];
         snprintf(ip, sizeof ip, "10.0.0.%zu", i + 1);
         m->relays[i] = sim_nodes_add(&m->w, ip, &relay);
         sim_nodes_connect(&m->w, m->node, m->relays[i]);
@@ -169,7 +169,7 @@ static void one_that_dies_is_replaced(void **state)
     places p = places_of(m.node);
     assert_int_equal(p.held, 2);
     assert_int_equal(commas(p.addrs), 2);
-    char ip[20];
+    char ip[40];
     snprintf(ip, sizeof ip, "/10.0.0.%zu/", i + 1);
     assert_null(strstr(p.addrs, ip));
     /* The next one has no substitute. */
@@ -262,13 +262,38 @@ static void more_than_are_remembered(void **state)
     sim_nodes_init(&w, RELAY_DELAY);
     sim_node *node = sim_nodes_add(&w, "-10.0.1.1", &o);
     for (int i = 0; i < 40; i++) {
-        char ip[20];
+        char ip[40];
         snprintf(ip, sizeof ip, "10.0.0.%d", i + 1);
         sim_nodes_connect(&w, node, sim_nodes_add(&w, ip, &relay));
     }
     sim_nodes_run(&w, 60 * TERN_SEC);
     assert_int_equal(places_of(node).held, 16);
     sim_nodes_clear(&w);
+}
+
+/* The n-th allocation fails while places are found, held, lost and found again. */
+static void every_allocation_fails(void **state)
+{
+    (void)state;
+    bool whole = false;
+    for (size_t nth = 1; !whole; nth += 1 + nth / 40) {
+        market m;
+        tern_options o;
+        tern_options_init(&o);
+        o.find_relays = 1;
+        o.reachability = TERN_REACHABILITY_PRIVATE;
+        market_make(&m, 2, &o);
+        tern_mem_fail_at(nth, 0);
+        sim_nodes_run(&m.w, 30 * TERN_SEC);
+        size_t i = one_with_place(&m);
+        tern_node_disconnect(m.node->node, &m.relays[i == RELAYS ? 0 : i]->id);
+        sim_nodes_run(&m.w, 200 * TERN_SEC);
+        whole = tern_mem_count() < nth;
+        tern_mem_fail_at(0, 0);
+        assert_true(places_of(m.node).all <= 1);
+        sim_nodes_clear(&m.w);
+        assert_true(nth < 20000);
+    }
 }
 
 /* ---- relays that lie ---- */
@@ -463,19 +488,13 @@ static void vouchers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_many_as_wanted),
-        cmocka_unit_test(only_while_nobody_reaches_us),
-        cmocka_unit_test(those_given_count),
-        cmocka_unit_test(one_that_dies_is_replaced),
-        cmocka_unit_test(one_that_comes_back),
-        cmocka_unit_test(those_that_refuse),
-        cmocka_unit_test(a_renewal_that_is_refused),
-        cmocka_unit_test(more_than_are_remembered),
-        cmocka_unit_test(addresses_that_are_repeated),
-        cmocka_unit_test(so_many_addresses),
-        cmocka_unit_test(times_that_are_lies),
-        cmocka_unit_test(limits_that_are_lies),
-        cmocka_unit_test(vouchers),
+        cmocka_unit_test(as_many_as_wanted),         cmocka_unit_test(only_while_nobody_reaches_us),
+        cmocka_unit_test(those_given_count),         cmocka_unit_test(one_that_dies_is_replaced),
+        cmocka_unit_test(one_that_comes_back),       cmocka_unit_test(those_that_refuse),
+        cmocka_unit_test(a_renewal_that_is_refused), cmocka_unit_test(more_than_are_remembered),
+        cmocka_unit_test(every_allocation_fails),    cmocka_unit_test(addresses_that_are_repeated),
+        cmocka_unit_test(so_many_addresses),         cmocka_unit_test(times_that_are_lies),
+        cmocka_unit_test(limits_that_are_lies),      cmocka_unit_test(vouchers),
     };
     return TERN_TEST_MAIN(tests);
 }

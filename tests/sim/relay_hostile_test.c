@@ -56,7 +56,7 @@ static void a_flood_of_identities(void **state)
         o.relay_reservations = cases[k].in_all;
         relay_scene_make(&s, &o);
         for (int i = 0; i < FLOOD; i++) {
-            char ip[24];
+            char ip[40];
             tern_relay_message reserve = {.kind = TERN_RELAY_RESERVE};
             bool beside = cases[k].back == NULL;
             snprintf(ip, sizeof ip, "%s%d%s", cases[k].front, i + 1, beside ? "" : cases[k].back);
