@@ -5,7 +5,7 @@
 #include "crypto/symmetric.h"
 
 #define SETTLE (200 * TERN_MS) /* listeners come one after the other */
-#define AGAIN  (30 * TERN_SEC) /* when a socket or memory could not be had */
+#define AGAIN  (30 * TERN_SEC) /* when a gateway, a socket or memory could not be had */
 #define STOP   (3 * TERN_SEC)  /* ports are given back for so long, at most */
 
 static void on_timer(tern_timer *timer);
@@ -61,17 +61,19 @@ static void forget_gateway(tern_portmap *m)
     m->gateway.family = m->own.family = 0;
 }
 
-static void find_gateway(tern_portmap *m, uint64_t now)
+/* False: there is none yet. */
+static bool find_gateway(tern_portmap *m, uint64_t now)
 {
     tern_endpoint gateway, own;
     uint64_t random;
-    if (tern_loop_gateway(m->net->loop, &gateway, &own) != 0 || own.family != 4 ||
-        tern_endpoint_is_public(&own) || tern_endpoint_is_loopback(&own)) {
+    int code = tern_loop_gateway(m->net->loop, &gateway, &own);
+    if (code != 0 || own.family != 4 || tern_endpoint_is_public(&own) ||
+        tern_endpoint_is_loopback(&own)) {
         forget_gateway(m);
-        return;
+        return code == 0;
     }
     if (tern_endpoint_eq(&gateway, &m->gateway) && tern_endpoint_eq(&own, &m->own)) {
-        return;
+        return true;
     }
     forget_gateway(m);
     m->gateway = gateway;
@@ -79,6 +81,7 @@ static void find_gateway(tern_portmap *m, uint64_t now)
     m->igd_next = now;
     tern_loop_random(m->net->loop, &random, sizeof random);
     tern_portmap_core_init(&m->core, &gateway, &own, random);
+    return true;
 }
 
 static void on_datagram(void *owner, tern_udp *u, tern_datagram *d)
@@ -171,11 +174,11 @@ void portmap_work(tern_portmap *m)
 static void look(tern_portmap *m)
 {
     uint64_t now = tern_loop_now(m->net->loop);
-    find_gateway(m, now);
-    if (m->gateway.family == 0) {
+    bool known = find_gateway(m, now);
+    if (known && m->gateway.family == 0) {
         return;
     }
-    if (!want_all(m, now)) {
+    if (!known || !want_all(m, now)) { /* a route may come behind its address */
         tern_timer_start(m->net->loop, &m->timer, now + AGAIN, on_timer);
     } else if (m->core.count > 0) {
         portmap_work(m);
