@@ -1,6 +1,6 @@
 /* The router as UPnP knows it (an Internet Gateway Device, UPnP WANIPConnection:1), in either
- * backend: is there one, and what it leads to us. The real one is miniupnpc, which blocks, on a
- * thread of its own; the loop never waits for it. */
+ * backend: is there one, and what it leads to us. The real one blocks, on a thread of its own; the
+ * loop never waits for it. */
 #ifndef TERN_LOOP_IGD_H
 #define TERN_LOOP_IGD_H
 

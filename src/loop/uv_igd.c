@@ -1,35 +1,21 @@
-/* UPnP in the real loop: miniupnpc, which blocks, on a thread for each job. A job has its own copy
- * of what is asked and answered, so whoever asked may go at any time, and the loop too: what a
- * gateway that drips bytes holds up is a thread, of which there are few at once, and nothing waits
- * for it. (libuv's pool would be waited for when the program ends.)
+/* UPnP in the real loop: what blocks, on a thread for each job. A job has its own copy of what is
+ * asked and answered, so whoever asked may go at any time, and the loop too: what a slow gateway
+ * holds up is a thread, of which there are few at once, and nothing waits for it. (libuv's pool
+ * would be waited for when the program ends.)
  *
- *     loop: start --> thread: run --> under the gate's lock: is the loop there? --> loop: done
- *                                                                  '-- no: takes back what it
- * mapped
+ *     loop: start --> thread: ask --> under the gate's lock: is the loop there? --> loop: done
+ *                                               no: it takes back what it mapped
  *
  * A cancelled job ends after the exchange that it is in, and then takes back what it has mapped. */
 #include "loop/uv_backend.h"
 
 #ifdef TERN_UPNP
-#include <miniupnpc/miniupnpc.h>
-#include <miniupnpc/upnpcommands.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-
-enum {
-    SEARCH_MS = 1000,
-    HOPS = 2, /* UPnP Device Architecture 1.1, section 1.3.2 */
-    IP_TEXT = 40,
-    TAKEN = 718,          /* ConflictInMappingEntry */
-    PERMANENT_ONLY = 725, /* OnlyPermanentLeasesSupported */
-};
+#include "loop/uv_igd_ask.h"
 
 enum { JOBS_MAX = 4 };
 
@@ -52,152 +38,6 @@ typedef struct igd_job {
 
 /* ---- on the job's thread: its copy is all that is touched ---- */
 
-/* Whether a URL leads to that address and nowhere else. */
-static bool leads_to(const char *url, const char *ip)
-{
-    static const char front[] = "http://";
-    size_t n = strlen(ip);
-    return url != NULL && strncmp(url, front, sizeof front - 1) == 0 &&
-           strncmp(url + sizeof front - 1, ip, n) == 0 &&
-           strchr(":/", url[sizeof front - 1 + n]) != NULL && url[sizeof front - 1 + n] != '\0';
-}
-
-static bool fits(char *to, size_t cap, const char *from)
-{
-    int n = from != NULL ? snprintf(to, cap, "%s", from) : 0;
-    return n > 0 && (size_t)n < cap;
-}
-
-/* Takes the service from a device's description; one that has two connections may use only the
- * second. */
-static bool take_service(igd_job *job, const char *description, const char *gateway)
-{
-    struct UPNPUrls urls;
-    struct IGDdatas data;
-    char lan[IP_TEXT], outside[IP_TEXT];
-    tern_igd_round *r = &job->round;
-    bool found = false;
-    memset(&urls, 0, sizeof urls);
-    memset(&data, 0, sizeof data);
-    if (!UPNP_GetIGDFromUrl(description, &urls, &data, lan, sizeof lan)) {
-        return false;
-    }
-    for (int i = 0; i < 2 && !atomic_load(&job->cancelled); i++) {
-        if (i == 1) {
-            data.first = data.second;
-            FreeUPNPUrls(&urls);
-            GetUPNPUrls(&urls, &data, description, 0);
-        }
-        if (data.first.servicetype[0] == '\0' || !leads_to(urls.controlURL, gateway)) {
-            continue;
-        }
-        bool up = UPNP_GetExternalIPAddress(urls.controlURL, data.first.servicetype, outside) ==
-                  UPNPCOMMAND_SUCCESS;
-        if (up || !found) {
-            found = fits(r->control, sizeof r->control, urls.controlURL) &&
-                    fits(r->service, sizeof r->service, data.first.servicetype);
-        }
-        if (up) {
-            break;
-        }
-    }
-    FreeUPNPUrls(&urls);
-    return found;
-}
-
-static int find(igd_job *job)
-{
-    static const char *const kinds[][2] = {
-        {"urn:schemas-upnp-org:device:InternetGatewayDevice:1", NULL},
-        {"urn:schemas-upnp-org:device:InternetGatewayDevice:2", NULL}};
-    char own[TERN_ENDPOINT_TEXT], gateway[TERN_ENDPOINT_TEXT];
-    tern_endpoint_ip_text(own, &job->round.own);
-    tern_endpoint_ip_text(gateway, &job->round.gateway);
-    bool found = false;
-    for (size_t i = 0; i < 2 && !found && !atomic_load(&job->cancelled); i++) {
-        int error = 0;
-        struct UPNPDev *all = upnpDiscoverDevices(kinds[i], SEARCH_MS, own, NULL,
-                                                  UPNP_LOCAL_PORT_ANY, 0, HOPS, &error, 0);
-        for (struct UPNPDev *d = all; d != NULL && !found && !atomic_load(&job->cancelled);
-             d = d->pNext) {
-            found = leads_to(d->descURL, gateway) && take_service(job, d->descURL, gateway);
-        }
-        freeUPNPDevlist(all);
-    }
-    return found ? 0 : TERN_E_NOT_FOUND;
-}
-
-static const char *kind_of(const tern_igd_port *p)
-{
-    return p->udp ? "UDP" : "TCP";
-}
-
-static int add(const tern_igd_round *r, const tern_igd_port *p, uint16_t outside, uint32_t lifetime)
-{
-    char from[8], to[8], life[12], own[TERN_ENDPOINT_TEXT];
-    snprintf(from, sizeof from, "%u", outside);
-    snprintf(to, sizeof to, "%u", p->port);
-    snprintf(life, sizeof life, "%u", lifetime);
-    return UPNP_AddPortMapping(r->control, r->service, from, to,
-                               tern_endpoint_ip_text(own, &r->own), "tern", kind_of(p), NULL, life);
-}
-
-/* The wanted port, or another one while it is somebody else's; a lifetime, or none where routers
- * have no such thing. */
-static void map_port(igd_job *job, tern_igd_port *p)
-{
-    tern_igd_round *r = &job->round;
-    for (unsigned i = 0; i <= TERN_IGD_OTHERS && !atomic_load(&job->cancelled); i++) {
-        uint16_t outside = i == 0 ? p->wanted : r->others[i - 1];
-        p->code = add(r, p, outside, r->lifetime);
-        if (p->code == PERMANENT_ONLY) {
-            p->code = add(r, p, outside, 0);
-        }
-        if (p->code == UPNPCOMMAND_SUCCESS) {
-            p->mapped = outside;
-        }
-        if (p->code != TAKEN) {
-            return;
-        }
-    }
-}
-
-static int unmap(tern_igd_round *r)
-{
-    for (size_t i = 0; i < r->count; i++) {
-        char outside[8];
-        snprintf(outside, sizeof outside, "%u", r->ports[i].mapped);
-        if (r->ports[i].mapped != 0 &&
-            UPNP_DeletePortMapping(r->control, r->service, outside, kind_of(&r->ports[i]), NULL) ==
-                UPNPCOMMAND_HTTP_ERROR) {
-            return TERN_E_IO; /* nobody is there: not a wait for each */
-        }
-        r->ports[i].mapped = 0;
-    }
-    return 0;
-}
-
-static int map(igd_job *job)
-{
-    tern_igd_round *r = &job->round;
-    char outside[IP_TEXT] = "";
-    int code = UPNP_GetExternalIPAddress(r->control, r->service, outside);
-    if (code == UPNPCOMMAND_HTTP_ERROR) {
-        return TERN_E_IO;
-    }
-    if (code != UPNPCOMMAND_SUCCESS || tern_endpoint_parse_ip(&r->outside, outside) != 0) {
-        memset(&r->outside, 0, sizeof r->outside);
-    }
-    for (size_t i = 0; i < r->count && tern_endpoint_is_public(&r->outside); i++) {
-        r->ports[i].mapped = 0;
-        map_port(job, &r->ports[i]);
-        if (r->ports[i].code == UPNPCOMMAND_HTTP_ERROR) {
-            return TERN_E_IO;
-        }
-    }
-    return 0;
-}
-
 /* Also frees the gate, behind the last. Without the lock. */
 static void free_job(igd_job *job)
 {
@@ -215,15 +55,15 @@ static void free_job(igd_job *job)
 static void *run(void *arg)
 {
     igd_job *job = arg;
-    tern_igd_round *r = &job->round;
-    job->code = r->act == TERN_IGD_FIND ? find(job) : r->act == TERN_IGD_MAP ? map(job) : unmap(r);
+    job->code = tern_igd_ask(&job->round, &job->cancelled);
     pthread_mutex_lock(&job->gate->lock);
     tern_loop *loop = job->gate->loop;
     bool heard = loop != NULL && tern_loop_post_kept(loop, &job->post) == 0;
     pthread_mutex_unlock(&job->gate->lock);
     if (!heard) {
-        if (r->act == TERN_IGD_MAP) {
-            unmap(r);
+        if (job->round.act == TERN_IGD_MAP) {
+            job->round.act = TERN_IGD_UNMAP;
+            tern_igd_ask(&job->round, &job->cancelled);
         }
         free_job(job);
     }

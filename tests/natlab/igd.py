@@ -5,10 +5,11 @@ It answers searches (SSDP) and describes a gateway device at IP, port 5000. It p
 whatever it is asked for. MANNER is one of:
 
     plain       maps and unmaps as it should
-    permanent   has no leases: error 725 unless the lease is 0
+    permanent   has no leases: error 725 unless the lease is 0; answers in chunks
     taken       port 4001 is somebody else's: error 718
     elsewhere   says that it is controlled at another address
     drip        describes itself a byte a second, without end
+    flood       describes itself as fast as it can, without end
 """
 
 import http.server
@@ -40,19 +41,22 @@ def description():
 
 
 class Device(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1" if MANNER == "permanent" else "HTTP/1.0"
+
     def log_message(self, *_):
         pass
 
     def do_GET(self):
         say("described")
-        if MANNER == "drip":
+        if MANNER in ("drip", "flood"):
             self.send_response(200)
             self.end_headers()
+            sent = 0
             try:
-                while not END.wait(1):
-                    self.wfile.write(b" ")
-                    self.wfile.flush()
+                while MANNER == "flood" or not END.wait(1):
+                    sent += self.wfile.write(b" " * (1 if MANNER == "drip" else 65536))
             except OSError:
+                say("left", after=sent)
                 return
         self.answer(200, description())
 
@@ -84,6 +88,12 @@ class Device(http.server.BaseHTTPRequestHandler):
     def answer(self, status, text):
         self.send_response(status)
         self.send_header("Content-Type", "text/xml")
+        if MANNER == "permanent":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for piece in (text[:100], text[100:], ""):
+                self.wfile.write(f"{len(piece):x}\r\n{piece}\r\n".encode())
+            return
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())
