@@ -25,23 +25,6 @@ enum {
 
 /* ---- SOAP ---- */
 
-/* What is between <NAME> and the next tag, whatever namespace is before the name. */
-static bool value_of(const char *xml, const char *name, char *out, size_t cap)
-{
-    size_t n = strlen(name);
-    for (const char *at = strstr(xml, name); at != NULL; at = strstr(at + n, name)) {
-        if (at > xml && (at[-1] == '<' || at[-1] == ':') && at[n] == '>') {
-            size_t len = strcspn(at + n + 1, "<");
-            if (len < cap) {
-                memcpy(out, at + n + 1, len);
-                out[len] = '\0';
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 /* Runs an action; `answer` (TERN_IGD_ANSWER bytes) has what came back. 0, UPnP's error, or a
  * negative one. */
 static int act(const tern_igd_round *r, const char *action, const char *arguments, char *answer)
@@ -62,7 +45,7 @@ static int act(const tern_igd_round *r, const char *action, const char *argument
     if (status == 200) {
         return 0;
     }
-    int said = value_of(answer, "errorCode", code, sizeof code) ? atoi(code) : 0;
+    int said = tern_igd_value(answer, "errorCode", code, sizeof code) ? atoi(code) : 0;
     return said > 0 ? said : NO_ERROR_CODE;
 }
 
@@ -72,7 +55,7 @@ static int ask_outside(tern_igd_round *r, char *answer)
     char ip[VALUE_MAX];
     int code = act(r, "GetExternalIPAddress", "", answer);
     memset(&r->outside, 0, sizeof r->outside);
-    if (code == 0 && value_of(answer, "NewExternalIPAddress", ip, sizeof ip) &&
+    if (code == 0 && tern_igd_value(answer, "NewExternalIPAddress", ip, sizeof ip) &&
         tern_endpoint_parse_ip(&r->outside, ip) != 0) {
         memset(&r->outside, 0, sizeof r->outside);
     }

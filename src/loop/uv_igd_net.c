@@ -67,7 +67,7 @@ static int open_search(const tern_endpoint *own)
     return fd;
 }
 
-static bool copy_location(const char *answer, char *out, size_t cap)
+bool tern_igd_location(const char *answer, char *out, size_t cap)
 {
     const char *at = strncmp(answer, "HTTP/1.", 7) == 0 ? header_of(answer, "location") : NULL;
     size_t n = at != NULL ? strcspn(at, " \t\r\n") : 0;
@@ -97,7 +97,7 @@ static bool hear(int fd, const tern_endpoint *gateway, char *ret_url, size_t cap
         tern_socket_endpoint(&from, &address);
         from.port = gateway->port;
         answer[n] = '\0';
-        if (tern_endpoint_eq(&from, gateway) && copy_location(answer, ret_url, cap)) {
+        if (tern_endpoint_eq(&from, gateway) && tern_igd_location(answer, ret_url, cap)) {
             return true;
         }
     }
@@ -187,8 +187,7 @@ static int send_all(int fd, const char *p, size_t n, uint64_t deadline)
     return 0;
 }
 
-/* Whether the answer (a head, then something) is there as a whole, as far as its head says. */
-static bool is_whole(const char *answer, size_t n)
+bool tern_igd_whole(const char *answer, size_t n)
 {
     static const char last[] = "\r\n0\r\n\r\n";
     const char *body = strstr(answer, "\r\n\r\n"), *length = header_of(answer, "content-length");
@@ -216,7 +215,7 @@ static ssize_t receive_all(int fd, char *out, uint64_t deadline)
         }
         n += got > 0 ? (size_t)got : 0;
         out[n] = '\0';
-        if (got == 0 || is_whole(out, n)) {
+        if (got == 0 || tern_igd_whole(out, n)) {
             return (ssize_t)n;
         }
         if (n == TERN_IGD_ANSWER - 1) {
@@ -244,8 +243,7 @@ static size_t unchunk(char *p, size_t n)
     return to;
 }
 
-/* The body to the front; the length. */
-static ssize_t take_body(char *answer, size_t n, unsigned *ret_status)
+ssize_t tern_igd_body(char *answer, size_t n, unsigned *ret_status)
 {
     char *body = strstr(answer, "\r\n\r\n");
     if (body == NULL || sscanf(answer, "HTTP/1.%*u %u", ret_status) != 1) {
@@ -257,6 +255,22 @@ static ssize_t take_body(char *answer, size_t n, unsigned *ret_status)
     n -= (size_t)(body + 4 - answer);
     memmove(answer, body + 4, n + 1);
     return (ssize_t)(chunked ? unchunk(answer, n) : n);
+}
+
+bool tern_igd_value(const char *xml, const char *name, char *out, size_t cap)
+{
+    size_t n = strlen(name);
+    for (const char *at = strstr(xml, name); at != NULL; at = strstr(at + n, name)) {
+        if (at > xml && (at[-1] == '<' || at[-1] == ':') && at[n] == '>') {
+            size_t len = strcspn(at + n + 1, "<");
+            if (len < cap) {
+                memcpy(out, at + n + 1, len);
+                out[len] = '\0';
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 ssize_t tern_igd_exchange(const tern_endpoint *gateway, const char *url, const char *action,
@@ -293,5 +307,5 @@ ssize_t tern_igd_exchange(const tern_endpoint *gateway, const char *url, const c
         code = receive_all(fd, out, deadline);
     }
     close(fd);
-    return code < 0 ? code : take_body(out, (size_t)code, ret_status);
+    return code < 0 ? code : tern_igd_body(out, (size_t)code, ret_status);
 }

@@ -20,4 +20,14 @@ bool tern_igd_search(const tern_endpoint *own, const tern_endpoint *gateway, con
 ssize_t tern_igd_exchange(const tern_endpoint *gateway, const char *url, const char *action,
                           const char *body, char *out, unsigned *ret_status);
 
+/* The parts of these that read what came, a zero behind it. Where a search's answer says that the
+ * description is; false if it does not. */
+bool tern_igd_location(const char *answer, char *out, size_t cap);
+/* Whether an answer over HTTP is there as a whole, as far as its head says. */
+bool tern_igd_whole(const char *answer, size_t n);
+/* Its body to the front of it, without what cuts it in chunks; the length, or TERN_E_MALFORMED. */
+ssize_t tern_igd_body(char *answer, size_t n, unsigned *ret_status);
+/* What is between <NAME> and the next tag, whatever namespace is before the name; false without. */
+bool tern_igd_value(const char *xml, const char *name, char *out, size_t cap);
+
 #endif
