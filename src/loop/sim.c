@@ -336,8 +336,6 @@ int tern_sim_host(tern_sim *sim, const char *ip, tern_loop **ret)
     tern_map_init(&host->listeners);
     tern_map_init(&host->udps);
     tern_map_init(&host->cookies);
-    tern_map_init(&host->asked);
-    tern_map_init(&host->mapped);
     tern_list_init(&host->tcps);
     tern_list_init(&host->calls);
     tern_sched_init(&host->grave, 0);

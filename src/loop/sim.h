@@ -61,13 +61,26 @@ typedef enum tern_sim_rule {
     TERN_SIM_BY_PORT, /* its address and port */
 } tern_sim_rule;
 
+/* Which port outside a new mapping of a NAT gets. */
+typedef enum tern_sim_ports {
+    TERN_SIM_PORTS_USUAL,  /* mapping ANY: the same; else one that nobody can guess */
+    TERN_SIM_PORTS_RANDOM, /* one that nobody can guess */
+    TERN_SIM_PORTS_COUNTED /* the last one, of TCP or UDP, and a step */
+} tern_sim_ports;
+
 /* What stands before the whole host. outside (may be NULL): a NAT, and the others see that address
- * instead of the host's; the host's own is nobody's. mapping: ANY, with the same ports; else with
- * another one, that nobody can guess, for each address (and port) that is sent to. filtering: only
- * who was sent to, counted from the first call on, may send to that port. TERN_E_ADDRINUSE,
- * TERN_E_MALFORMED, TERN_E_NOMEM. */
+ * instead of the host's; the host's own is nobody's. mapping: ANY, one port outside for whoever is
+ * sent to; else another one for each address (and port). filtering: only who was sent to, counted
+ * from the first call on, may send to that port. TERN_E_ADDRINUSE, TERN_E_MALFORMED, TERN_E_NOMEM.
+ */
 int tern_sim_shield(tern_loop *host, const char *outside, tern_sim_rule mapping,
                     tern_sim_rule filtering);
+/* Another NAT before that one, to whose lan the first one's outside belongs. As tern_sim_shield;
+ * TERN_E_STATE: there is none to stand before, or there are two. */
+int tern_sim_shield_again(tern_loop *host, const char *outside, tern_sim_rule mapping,
+                          tern_sim_rule filtering);
+/* The ports that the newest of these NATs gives, from now on. */
+void tern_sim_shield_ports(tern_loop *host, tern_sim_ports ports, uint16_t step);
 
 /* Its default gateway (NULL: none any more), for tern_loop_gateway: the host there is before its
  * shield and hears it as it is. */

@@ -31,7 +31,8 @@ enum {
     SIM_UDP_MAX_6 = 1500 - 48,     /* the same over IPv6 */
     SIM_UDP_MAX_LOOP = 65535 - 28, /* inside one host */
     SIM_FORWARDS = 32,
-    SIM_LANE_QUEUE = 1000 /* datagrams that wait for a link's rate, each way; more are lost */
+    SIM_LANE_QUEUE = 1000, /* datagrams that wait for a link's rate, each way; more are lost */
+    SIM_SHIELDS = 2        /* NATs before a host, one behind the other */
 };
 
 #define SIM_RTO_MIN     (200 * TERN_MS)  /* RFC 6298 as Linux has it */
@@ -82,6 +83,16 @@ struct tern_sim {
     tern_sim_stats stats;
 };
 
+/* What stands before a host: a NAT, or without an address of its own a firewall. */
+struct sim_shield {
+    tern_endpoint outside; /* family 0 = none */
+    tern_sim_rule mapping, filtering;
+    tern_sim_ports ports;
+    uint16_t step, last[2]; /* PORTS_COUNTED: of TCP and UDP */
+    tern_map asked;         /* from which port outside to whom was sent */
+    tern_map mapped;        /* port and who is sent to -> port outside; port outside -> port */
+};
+
 struct sim_host {
     tern_loop loop; /* first: a tern_loop of ours is a sim_host */
     tern_sim *sim;
@@ -98,19 +109,16 @@ struct sim_host {
     tern_map listeners;    /* local endpoint -> struct sim_listener */
     tern_map udps;         /* local endpoint -> struct sim_udp */
     tern_list tcps;        /* every struct sim_tcp, the dead ones too */
-    tern_endpoint outside; /* a NAT's address before it; family 0 = none */
     tern_endpoint gateway; /* the default one; family 0 = none */
     struct sim_forward {
         bool udp;
         uint16_t outside, port;
-    } forwards[SIM_FORWARDS]; /* ports that the gateway has mapped */
+    } forwards[SIM_FORWARDS]; /* ports that the gateway, the first of the shields, has mapped */
     size_t forward_count;
     tern_sim_igd_fn *igd;
     void *igd_owner;
-    bool shielded;
-    tern_sim_rule mapping, filtering;
-    tern_map asked;   /* from which port outside to whom was sent, since it is shielded */
-    tern_map mapped;  /* port and who is sent to -> port outside; port outside -> port */
+    struct sim_shield shields[SIM_SHIELDS]; /* the one next to it first */
+    size_t shield_count;
     tern_map cookies; /* ip -> id of the host that gave one, for TCP Fast Open */
     tern_list calls;  /* posted, not yet run */
     tern_sched grave; /* what a crashed host's timers and calls are queued in; never run */
