@@ -13,14 +13,17 @@ typedef struct tern_dial_op {
     const char *host;      /* the name it was resolved from (Host, SNI), NULL if none */
     tern_peer_id expected; /* for transports that yield conns; len 0 = anybody */
     bool any_port;         /* do not dial from a port that we listen on */
-    bool server; /* the peer dials us at the same time, and is the client (a hole is punched). A
-                    transport that yields conns only opens the way for it, until the op ends; the
-                    conn comes to its listener */
+    tern_punch_role punch; /* the peer dials us at the same time (a hole is punched). With SERVER a
+                              transport that yields conns only opens the way for it, until the op
+                              ends; the conn comes to its listener. With CLIENT one that yields
+                              streams takes what came from there to its listener and says nothing:
+                              the peer was faster, and waits for us */
     /* out, on success: one of the two, the caller's */
     tern_stream *stream;
     tern_conn *conn;
-    tern_multiaddr *local; /* our address, with stream; the caller's reference */
-    void *state;           /* the implementation's */
+    tern_multiaddr *local;  /* our address, with stream; the caller's reference */
+    tern_multiaddr *remote; /* where the peer is, if not at addr; the caller's reference */
+    void *state;            /* the implementation's */
 } tern_dial_op;
 
 typedef struct tern_listener tern_listener;
@@ -37,7 +40,7 @@ typedef struct tern_listener_events {
 typedef struct tern_transport {
     const char *name; /* as in facts: "tcp", "ws" */
     bool native;  /* yields conns, secured by themselves: a private network cannot go over them */
-    bool punches; /* holes can be punched for it: it knows tern_dial_op.server */
+    bool punches; /* holes can be punched for it: it knows tern_dial_op.punch */
     bool (*dials)(const tern_multiaddr *addr); /* by its components alone */
     bool (*listens)(const tern_multiaddr *addr);
     /* Starts op->op. 0, or an error at once with op not started (*reterr says why). */

@@ -61,7 +61,7 @@ static int begin(tern_dial_op *op, const tern_endpoint *to, const tern_quic_app 
     if (code != 0) {
         return code;
     }
-    if (op->server) {
+    if (op->punch == TERN_PUNCH_SERVER) {
         code = quic_knock(e, op, to, reterr);
         quic_endpoint_unuse(e); /* the op uses it now */
         return code;

@@ -17,6 +17,7 @@ void dialer_free_attempt(candidate *c)
         tern_op_cancel(&c->attempt->dial.op);
         tern_op_cancel(&c->attempt->upgrade.op);
         tern_multiaddr_unref(c->attempt->dial.local);
+        tern_multiaddr_unref(c->attempt->dial.remote);
         tern_free(c->attempt);
         c->attempt = NULL;
     }
@@ -135,16 +136,17 @@ static void start_upgrade(attempt *a)
 {
     tern_swarm *swarm = a->dialer->swarm;
     candidate *c = &a->dialer->candidates[a->candidate];
-    a->upgrade = (tern_upgrade){.net = &swarm->net,
-                                .parts = &swarm->parts,
-                                .stream = a->dial.stream,
-                                .initiator = a->dialer->punch != TERN_PUNCH_SERVER,
-                                .optimistic = !c->cautious,
-                                .expected = a->dialer->peer,
-                                .facts = {.local = a->dial.local,
-                                          .remote = tern_multiaddr_ref(c->addr),
-                                          .transport = a->transport->name,
-                                          .inbound = a->dialer->punch == TERN_PUNCH_SERVER}};
+    a->upgrade = (tern_upgrade){
+        .net = &swarm->net,
+        .parts = &swarm->parts,
+        .stream = a->dial.stream,
+        .initiator = a->dialer->punch != TERN_PUNCH_SERVER,
+        .optimistic = !c->cautious,
+        .expected = a->dialer->peer,
+        .facts = {.local = a->dial.local,
+                  .remote = tern_multiaddr_ref(a->dial.remote != NULL ? a->dial.remote : c->addr),
+                  .transport = a->transport->name,
+                  .inbound = a->dialer->punch == TERN_PUNCH_SERVER}};
     a->dial.stream = NULL;
     a->dial.local = NULL;
     tern_op_init(&a->upgrade.op, swarm->net.loop, a->dial.op.deadline, upgraded);
@@ -220,7 +222,7 @@ void dialer_start(tern_dialer *d, size_t i)
     a->dial.host = c->host;
     a->dial.expected = d->peer;
     a->dial.any_port = c->crossed;
-    a->dial.server = d->punch == TERN_PUNCH_SERVER;
+    a->dial.punch = d->punch;
     tern_op_init(&a->dial.op, swarm->net.loop,
                  tern_loop_now(swarm->net.loop) + swarm->net.limits.dial_time, dialled);
     if (transport->dial(&a->dial, &error) != 0) {

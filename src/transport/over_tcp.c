@@ -16,8 +16,8 @@ bool tern_over_tcp_matches(const tern_multiaddr *addr, const uint32_t *suffix, b
 
 /* ---- dialling ---- */
 
-int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
-                          void (*done)(tern_op *op, const tern_error *error), tern_error *reterr)
+int tern_over_tcp_ready(const tern_dial_op *op, tern_tcp_dial_op *connect,
+                        void (*done)(tern_op *op, const tern_error *error), tern_error *reterr)
 {
     const tern_limits *limits = &op->net->limits;
     uint32_t transport;
@@ -35,7 +35,14 @@ int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
         connect->from = (tern_endpoint){0};
     }
     tern_op_init(&connect->op, op->net->loop, TERN_NEVER, done);
-    return tern_tcp_stream_dial(connect, reterr);
+    return 0;
+}
+
+int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
+                          void (*done)(tern_op *op, const tern_error *error), tern_error *reterr)
+{
+    int code = tern_over_tcp_ready(op, connect, done, reterr);
+    return code == 0 ? tern_tcp_stream_dial(connect, reterr) : code;
 }
 
 void tern_over_tcp_release(tern_dial_op *op)
@@ -46,7 +53,8 @@ void tern_over_tcp_release(tern_dial_op *op)
         op->stream = NULL;
     }
     tern_multiaddr_unref(op->local);
-    op->local = NULL;
+    tern_multiaddr_unref(op->remote);
+    op->local = op->remote = NULL;
 }
 
 /* ---- listening ---- */

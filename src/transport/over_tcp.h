@@ -18,6 +18,10 @@ bool tern_over_tcp_matches(const tern_multiaddr *addr, const uint32_t *suffix, b
 int tern_over_tcp_connect(const tern_dial_op *op, tern_tcp_dial_op *connect,
                           void (*done)(tern_op *op, const tern_error *error), tern_error *reterr);
 
+/* The same, up to where it is dialled. */
+int tern_over_tcp_ready(const tern_dial_op *op, tern_tcp_dial_op *connect,
+                        void (*done)(tern_op *op, const tern_error *error), tern_error *reterr);
+
 /* For the cancel of a dial: releases a result that nobody was told of. */
 void tern_over_tcp_release(tern_dial_op *op);
 

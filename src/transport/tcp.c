@@ -19,9 +19,13 @@ static bool listens(const tern_multiaddr *addr)
 
 /* ---- dialling ---- */
 
+#define LOOK_TIME (50 * TERN_MS) /* while a hole is punched */
+
 typedef struct tcp_dial {
     tern_tcp_dial_op connect;
     tern_dial_op *op;
+    tern_stream *claimed; /* what the peer has made already */
+    tern_timer look;      /* punched as the client: whether it has */
 } tcp_dial;
 
 /* Frees the dial's state; what it still runs is cancelled. */
@@ -30,7 +34,12 @@ static void free_dial(tern_dial_op *op)
     tcp_dial *d = op->state;
     if (d != NULL) {
         op->state = NULL;
+        tern_timer_stop(&d->look);
         tern_op_cancel(&d->connect.op);
+        if (d->claimed != NULL) {
+            tern_stream_reset(d->claimed, 0);
+            tern_stream_drop(d->claimed);
+        }
         tern_free(d);
     }
 }
@@ -42,17 +51,19 @@ static void cancel(tern_op *o)
     tern_over_tcp_release(op);
 }
 
-static void on_connected(tern_op *o, const tern_error *error)
+static void finish(tcp_dial *d, tern_stream *s, const tern_error *error)
 {
-    tcp_dial *d = TERN_CONTAINER(o, tcp_dial, connect.op);
     tern_dial_op *op = d->op;
     tern_error why = *error;
     if (why.code == 0) {
-        tern_endpoint local, remote;
-        op->stream = d->connect.stream;
+        tern_endpoint local, remote, to = d->connect.to;
+        op->stream = s;
         tern_tcp_stream_endpoints(op->stream, &local, &remote);
+        tern_endpoint_unmap(&remote);
+        bool elsewhere = !tern_endpoint_eq(&remote, &to);
         op->local = tern_over_tcp_addr(&local, TERN_TCP_RAW);
-        if (op->local == NULL) {
+        op->remote = elsewhere ? tern_over_tcp_addr(&remote, TERN_TCP_RAW) : NULL;
+        if (op->local == NULL || (elsewhere && op->remote == NULL)) {
             tern_fail(&why, TERN_E_NOMEM, "tcp", "out of memory");
             tern_over_tcp_release(op);
         }
@@ -61,20 +72,49 @@ static void on_connected(tern_op *o, const tern_error *error)
     tern_op_finish(&op->op, &why);
 }
 
+static void on_connected(tern_op *o, const tern_error *error)
+{
+    tcp_dial *d = TERN_CONTAINER(o, tcp_dial, connect.op);
+    finish(d, d->connect.stream, error);
+}
+
+static void on_look(tern_timer *timer)
+{
+    tcp_dial *d = TERN_CONTAINER(timer, tcp_dial, look);
+    tern_net *net = d->op->net;
+    tern_stream *s = d->claimed != NULL ? d->claimed : tern_tcp_port_claim(net, &d->connect.to);
+    d->claimed = NULL;
+    if (s != NULL) {
+        tern_error none = {0};
+        finish(d, s, &none);
+    } else {
+        tern_timer_start(net->loop, timer, tern_loop_now(net->loop) + LOOK_TIME, on_look);
+    }
+}
+
 static int dial(tern_dial_op *op, tern_error *reterr)
 {
     op->stream = NULL;
     op->conn = NULL;
-    op->local = NULL;
+    op->local = op->remote = NULL;
     tcp_dial *d = op->state = tern_calloc(1, sizeof *d);
     if (d == NULL) {
         return tern_fail(reterr, TERN_E_NOMEM, "tcp", "out of memory");
     }
     d->op = op;
-    int code = tern_over_tcp_connect(op, &d->connect, on_connected, reterr);
+    bool looks = op->punch == TERN_PUNCH_CLIENT;
+    int code = tern_over_tcp_ready(op, &d->connect, on_connected, reterr);
+    d->claimed = code == 0 && looks ? tern_tcp_port_claim(op->net, &d->connect.to) : NULL;
+    if (code == 0 && d->claimed == NULL) {
+        code = tern_tcp_stream_dial(&d->connect, reterr);
+    }
     if (code != 0) {
         free_dial(op);
         return code;
+    }
+    if (looks) {
+        uint64_t pause = d->claimed != NULL ? 0 : LOOK_TIME;
+        tern_timer_start(op->net->loop, &d->look, tern_loop_now(op->net->loop) + pause, on_look);
     }
     tern_op_start(&op->op, "tcp", cancel, d);
     return 0;

@@ -5,6 +5,8 @@
 #include "streams/tcp.h"
 #include "transport/tcp_visitor.h"
 
+#define SILENCE (400 * TERN_MS) /* longer than a dialler's first bytes take after its handshake */
+
 /* ---- accepting ---- */
 
 /* Whether a socket that was just accepted may stay; counted when not. */
@@ -159,6 +161,13 @@ void tern_tcp_port_leave(tern_tcp_port *port, enum tern_tcp_class class)
 void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret)
 {
     *ret = port->local;
+}
+
+tern_stream *tern_tcp_port_claim(tern_net *net, const tern_endpoint *from)
+{
+    uint64_t now = tern_loop_now(net->loop);
+    uint64_t since = now > SILENCE ? now - SILENCE : 0;
+    return net->ports != NULL ? tern_tcp_visitors_claim(net->ports, from, since) : NULL;
 }
 
 bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoint *ret)

@@ -43,6 +43,11 @@ void tern_tcp_port_local(const tern_tcp_port *port, tern_endpoint *ret);
 void tern_tcp_port_turn_away(tern_tcp_port *port, tern_stream *s, const tern_endpoint *remote,
                              uint64_t deadline, const char *answer);
 
+/* A connection that came to one of our ports from where we punch a hole to, and whose peer says
+ * nothing: it waits for us. From another port of that IP it has to be silent for a while, as
+ * whoever dials as usual is not. The stream is the caller's; NULL: there is none. */
+tern_stream *tern_tcp_port_claim(tern_net *net, const tern_endpoint *from);
+
 /* A listening endpoint of this loop to dial from (same family, not loopback-bound unless `to` is),
  * so that the port a peer observes is the one we listen on; false if there is none. */
 bool tern_tcp_port_dial_from(tern_net *net, const tern_endpoint *to, tern_endpoint *ret);

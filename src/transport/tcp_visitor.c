@@ -20,6 +20,7 @@ typedef struct visitor {
     tern_tls_handshake *tls; /* in stage TLS */
     tern_endpoint local, remote;
     tern_timer timer;
+    uint64_t since;          /* when it was accepted */
     uint64_t deadline;       /* for all stages together */
     tern_crowd_member place; /* in net->pending */
     enum stage stage;
@@ -115,6 +116,7 @@ static visitor *add_visitor(tern_tcp_port *port, tern_stream *s, const tern_endp
     v->port = port;
     v->s = s;
     v->remote = *remote;
+    v->since = tern_loop_now(net->loop);
     v->deadline = deadline;
     tern_timer_start(net->loop, &v->timer, deadline, on_deadline);
     tern_buf_init(&v->head, 0);
@@ -363,6 +365,26 @@ void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *lo
     if (v != NULL) {
         v->local = *local;
     }
+}
+
+tern_stream *tern_tcp_visitors_claim(tern_tcp_ports *ports, const tern_endpoint *from,
+                                     uint64_t silent_since)
+{
+    visitor *best = NULL;
+    for (tern_list *l = ports->visitors.next; l != &ports->visitors; l = l->next) {
+        visitor *v = TERN_CONTAINER(l, visitor, link);
+        tern_endpoint at = v->remote;
+        at.port = from->port;
+        bool same = v->stage == FIRST && v->first_len == 0 && tern_endpoint_eq(&at, from);
+        if (same && (v->remote.port == from->port || v->since <= silent_since)) {
+            best = best == NULL || v->remote.port == from->port ? v : best;
+        }
+    }
+    tern_stream *s = best != NULL ? best->s : NULL;
+    if (best != NULL) {
+        remove_visitor(best);
+    }
+    return s;
 }
 
 void tern_tcp_visitors_expel(tern_tcp_port *port)

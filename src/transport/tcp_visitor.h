@@ -36,6 +36,10 @@ struct tern_tcp_port {
 /* A stream that was just accepted comes in. */
 void tern_tcp_visit(tern_tcp_port *port, tern_stream *s, const tern_endpoint *local,
                     const tern_endpoint *remote);
+/* The stream of a visitor from that endpoint who has said nothing yet, or else of one from that IP
+ * who has not since then; it is the caller's. NULL: there is none. */
+tern_stream *tern_tcp_visitors_claim(tern_tcp_ports *ports, const tern_endpoint *from,
+                                     uint64_t silent_since);
 /* Sends all visitors of a port away. */
 void tern_tcp_visitors_expel(tern_tcp_port *port);
 
