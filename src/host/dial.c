@@ -192,6 +192,9 @@ int tern_node_announce(tern_node *node, const char *text, tern_error *reterr)
     int code = bare != NULL ? tern_swarm_announce(node->swarm, bare) : TERN_E_NOMEM;
     tern_multiaddr_unref(bare);
     tern_multiaddr_unref(addr);
+    if (code == 0) {
+        tern_identify_push(node->identify);
+    }
     return code == 0 ? 0 : tern_fail(reterr, code, "host", "%s", tern_code_text(code));
 }
 
