@@ -161,6 +161,7 @@
     X(punches_reversed, "... by dialling them at their own addresses")                             \
     X(punches_lost, "Peers through a relay to whom no direct connection could be made")            \
     X(punches_refused, "Hole punches refused: out of place, or too many")                          \
+    X(punches_rate, "Dials for hole punches refused: too many in a minute")                        \
     X(punch_malformed, "Messages of DCUtR that do not parse or do not belong")                     \
     X(punch_timeouts, "Exchanges of DCUtR not finished in time")                                   \
     X(portmap_asked, "Messages to the gateway about ports, over PCP and NAT-PMP")                  \

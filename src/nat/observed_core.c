@@ -139,3 +139,84 @@ size_t tern_observed_addresses(const tern_observed *o, uint64_t now, size_t netw
     }
     return n;
 }
+
+/* ---- NATs that count ---- */
+
+/* Whether two votes are about one port of ours behind one address. */
+static bool same_port(const tern_observed_vote *a, const tern_observed_vote *b)
+{
+    return a->transport == b->transport && a->port == b->port && a->seen.family == b->seen.family &&
+           memcmp(a->seen.ip, b->seen.ip, sizeof a->seen.ip) == 0;
+}
+
+/* Whether vote i speaks for its port: no earlier one does, and no two networks agree on any. */
+static bool varies(const tern_observed *o, uint64_t now, size_t i)
+{
+    for (size_t k = 0; k < TERN_OBSERVED_VOTES_MAX; k++) {
+        if (o->votes[k].until > now && same_port(&o->votes[k], &o->votes[i]) &&
+            (k < i || networks_of(o, now, k) > 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The vote about the same port of ours with the highest one outside below `limit`, of another
+ * network than those n; NULL: none. */
+static const tern_observed_vote *below(const tern_observed *o, uint64_t now,
+                                       const tern_observed_vote *like, unsigned limit,
+                                       const tern_observed_vote *const *others, size_t n)
+{
+    const tern_observed_vote *best = NULL;
+    for (size_t k = 0; k < TERN_OBSERVED_VOTES_MAX; k++) {
+        const tern_observed_vote *v = &o->votes[k];
+        bool fits = v->until > now && same_port(v, like) && v->seen.port < limit &&
+                    (best == NULL || v->seen.port > best->seen.port);
+        for (size_t i = 0; fits && i < n; i++) {
+            fits = !same_block(others[i], v);
+        }
+        best = fits ? v : best;
+    }
+    return best;
+}
+
+static unsigned common(unsigned a, unsigned b)
+{
+    return b == 0 ? a : common(b, a % b);
+}
+
+/* The step between the highest ports of vote i's; 0: they are too few, or not in even steps. */
+static unsigned step_of(const tern_observed *o, uint64_t now, size_t i, unsigned *ret_highest)
+{
+    const tern_observed_vote *high[TERN_OBSERVED_COUNTS];
+    unsigned step = 0, limit = UINT16_MAX + 1;
+    for (size_t n = 0; n < TERN_OBSERVED_COUNTS; n++) {
+        high[n] = below(o, now, &o->votes[i], limit, high, n);
+        if (high[n] == NULL || (n > 0 && limit - high[n]->seen.port > TERN_OBSERVED_STEP)) {
+            return 0;
+        }
+        step = n > 0 ? common(limit - high[n]->seen.port, step) : 0;
+        limit = high[n]->seen.port;
+    }
+    *ret_highest = high[0]->seen.port;
+    return step;
+}
+
+size_t tern_observed_next(const tern_observed *o, uint64_t now, tern_observed_address *out,
+                          size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TERN_OBSERVED_VOTES_MAX; i++) {
+        const tern_observed_vote *v = &o->votes[i];
+        unsigned port = 0;
+        unsigned step = v->until > now && varies(o, now, i) ? step_of(o, now, i, &port) : 0;
+        for (unsigned k = 0; step > 0 && k < TERN_OBSERVED_NEXT && n < cap; k++) {
+            port += step;
+            if (port <= UINT16_MAX) {
+                out[n] = (tern_observed_address){v->transport, v->port, v->seen, 0};
+                out[n++].seen.port = (uint16_t)port;
+            }
+        }
+    }
+    return n;
+}

@@ -13,6 +13,9 @@ enum {
     TERN_OBSERVED_OF_BLOCK = 4,   /* ... of one address block: the oldest makes place */
     TERN_OBSERVED_NETWORKS = 2,   /* that must agree */
     TERN_OBSERVED_PER_PORT = 3,   /* addresses for one port of ours, the best known first */
+    TERN_OBSERVED_COUNTS = 3,     /* networks that show that a NAT counts up */
+    TERN_OBSERVED_STEP = 16,      /* the longest step from one port to the next of such a NAT */
+    TERN_OBSERVED_NEXT = 3,       /* ports that it may give next, of one port of ours */
 };
 #define TERN_OBSERVED_TIME (1800 * TERN_SEC) /* after the connection */
 
@@ -50,5 +53,11 @@ void tern_observed_clear(tern_observed *o);
  * many, at most cap. */
 size_t tern_observed_addresses(const tern_observed *o, uint64_t now, size_t networks,
                                tern_observed_address *out, size_t cap);
+
+/* Of a NAT that takes another port outside for each destination, the last one and a step: where it
+ * will let us be seen next, as the highest ports that networks saw in even steps show (networks is
+ * 0 there). Nothing, while two networks agree on a port. How many, at most cap. */
+size_t tern_observed_next(const tern_observed *o, uint64_t now, tern_observed_address *out,
+                          size_t cap);
 
 #endif

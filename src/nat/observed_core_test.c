@@ -115,6 +115,70 @@ static void few_addresses_a_port(void **state)
     assert_int_equal(out[2].seen.port, 1003);
 }
 
+/* Where a NAT that counts is seen next: 0 when that is not known. */
+static unsigned next_port(const tern_observed *o, size_t *ret_count)
+{
+    tern_observed_address out[8];
+    *ret_count = tern_observed_next(o, 1, out, 8);
+    for (size_t i = 1; i < *ret_count; i++) {
+        assert_int_equal(out[i].seen.port - out[i - 1].seen.port,
+                         out[1].seen.port - out[0].seen.port);
+    }
+    return *ret_count > 0 ? out[0].seen.port : 0;
+}
+
+static void ports_that_count(void **state)
+{
+    (void)state;
+    static tern_observed o;
+    static const struct {
+        uint16_t ports[4]; /* in the order in which networks say so */
+        unsigned next;
+        size_t count;
+    } cases[] = {
+        {{5001, 5002, 5003}, 5004, 3},
+        {{5003, 5001, 5002}, 5004, 3},
+        {{5002, 5006, 5004}, 5008, 3},
+        {{5002, 5006, 5012}, 5014, 3},       /* others took some between */
+        {{1000, 5001, 5002, 5003}, 5004, 3}, /* long ago */
+        {{5001, 5002}, 0, 0},                /* two may be chance */
+        {{5001, 5002, 5020}, 0, 0},          /* too far */
+        {{5001, 5002, 5003, 40000}, 0, 0},   /* a peer lies, or it does not count */
+        {{5001, 5002, 5003, 5003}, 0, 0},    /* two agree */
+        {{65533, 65534, 65535}, 0, 0},
+        {{65532, 65533, 65534}, 65535, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n;
+        tern_observed_clear(&o);
+        for (size_t k = 0; k < 4 && cases[i].ports[k] != 0; k++) {
+            char from[32];
+            snprintf(from, sizeof from, "5.%zu.0.1", k + 1);
+            vote(&o, 1, k, "6.0.0.1", cases[i].ports[k], from, true);
+        }
+        assert_int_equal(next_port(&o, &n), cases[i].next);
+        assert_int_equal(n, cases[i].count);
+    }
+}
+
+/* One network is one voice; another address of ours, or port, is another matter. */
+static void who_shows_that_it_counts(void **state)
+{
+    (void)state;
+    static tern_observed o;
+    size_t n;
+    tern_observed_clear(&o);
+    vote(&o, 1, 1, "6.0.0.1", 5001, "5.1.0.1", true);
+    vote(&o, 1, 2, "6.0.0.1", 5002, "5.1.0.1", true);
+    vote(&o, 1, 3, "6.0.0.1", 5003, "5.2.0.1", true);
+    vote(&o, 1, 4, "6.0.0.2", 5004, "5.3.0.1", true);
+    assert_int_equal(next_port(&o, &n), 0);
+    vote(&o, 1, 5, "6.0.0.1", 5004, "5.3.0.1", true);
+    assert_int_equal(next_port(&o, &n), 5005);
+    tern_observed_conn_gone(&o, 1, 5);
+    assert_int_equal(next_port(&o, &n), 5005); /* its mapping was given all the same */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +186,8 @@ int main(void)
         cmocka_unit_test(votes_end),
         cmocka_unit_test(floods),
         cmocka_unit_test(few_addresses_a_port),
+        cmocka_unit_test(ports_that_count),
+        cmocka_unit_test(who_shows_that_it_counts),
     };
     return TERN_TEST_MAIN(tests);
 }

@@ -2,6 +2,7 @@
 #include "nat/punch_inner.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "nat/reach.h"
 
@@ -14,9 +15,13 @@ punch *punch_new(tern_puncher *all, tern_conn *conn, bool begins)
         return NULL;
     }
     punch *p = tern_calloc(1, sizeof *p);
+    uint32_t transport;
     if (p == NULL) {
         all->net->counters.allocation_failures++;
         return NULL;
+    }
+    if (conn->facts.remote != NULL) {
+        tern_ma_endpoint(conn->facts.remote, &p->relay, &transport);
     }
     p->puncher = all;
     p->net = all->net;
@@ -30,7 +35,7 @@ punch *punch_new(tern_puncher *all, tern_conn *conn, bool begins)
     return p;
 }
 
-static void drop_theirs(punch *p)
+void punch_drop_addrs(punch *p)
 {
     while (p->their_count > 0) {
         tern_multiaddr_unref(p->theirs[--p->their_count]);
@@ -53,7 +58,7 @@ void punch_end(punch *p)
         tern_stream_reset(p->s, 0);
         return;
     }
-    drop_theirs(p);
+    punch_drop_addrs(p);
     tern_frame_free(&p->frame);
     tern_free(p);
 }
@@ -112,16 +117,23 @@ int punch_say(punch *p, tern_punch_kind kind)
     return code;
 }
 
-/* A peer that lies has somebody else dialled: no private address unless we were told to, and not
- * many. */
+/* A peer that lies has somebody else dialled, or ourselves: no private address unless we were told
+ * to, and not many. */
+static bool is_sensible(punch *p, const tern_multiaddr *addr)
+{
+    tern_reach *reach = p->net->reach;
+    tern_endpoint e;
+    uint32_t transport;
+    return p->net->ops->punches(p->net, addr) && tern_ma_endpoint(addr, &e, &transport) &&
+           tern_reach_punchable(p->net, &e) && e.port != 0 &&
+           (reach == NULL || !tern_reach_is_ours(reach, &e, transport));
+}
+
 bool punch_take_addrs(punch *p, tern_punch_message *m)
 {
-    drop_theirs(p);
+    punch_drop_addrs(p);
     for (size_t i = 0; i < m->addr_count; i++) {
-        tern_endpoint e;
-        uint32_t transport;
-        if (p->their_count < TERN_PUNCH_DIALS_MAX && p->net->ops->punches(p->net, m->addrs[i]) &&
-            tern_ma_endpoint(m->addrs[i], &e, &transport) && tern_reach_punchable(p->net, &e)) {
+        if (p->their_count < TERN_PUNCH_DIALS_MAX && is_sensible(p, m->addrs[i])) {
             p->theirs[p->their_count++] = tern_multiaddr_ref(m->addrs[i]);
         }
     }
@@ -129,14 +141,37 @@ bool punch_take_addrs(punch *p, tern_punch_message *m)
     return p->their_count > 0;
 }
 
-bool punch_dial(punch *p, void (*done)(void *owner, tern_conn *conn, const tern_error *error))
+bool punch_may_dial(punch *p, tern_error *reterr)
 {
-    p->tries++;
-    p->net->counters.punches_tried++;
+    uint64_t now = tern_loop_now(p->net->loop);
+    if (tern_rate_admit(&p->puncher->rate, now, &p->relay, &p->peer)) {
+        return true;
+    }
+    p->net->counters.punches_rate++;
+    tern_fail(reterr, TERN_E_LIMIT, "dcutr", "too many dials in a minute for peers through relays");
+    return false;
+}
+
+bool punch_dial(punch *p, void (*done)(void *owner, tern_conn *conn, const tern_error *error),
+                tern_error *reterr)
+{
+    if (!punch_may_dial(p, reterr)) {
+        return false;
+    }
     tern_punch_role role = p->begins ? TERN_PUNCH_SERVER : TERN_PUNCH_CLIENT;
     p->dial = p->net->ops->punch(p->net, &p->peer, p->theirs, p->their_count, role,
                                  tern_loop_now(p->net->loop) + TERN_PUNCH_DIAL_TIME, done, p);
-    return p->dial != NULL;
+    if (p->dial == NULL) {
+        tern_fail(reterr, TERN_E_NOMEM, "dcutr", "out of memory");
+        return false;
+    }
+    p->tries++;
+    p->net->counters.punches_tried++;
+    for (size_t i = 0; i < p->their_count; i++) {
+        TERN_LOG(TERN_LOG_DEBUG, "dcutr", "attempt %u, as the %s: %s", p->tries,
+                 p->begins ? "server" : "client", tern_multiaddr_text(p->theirs[i]));
+    }
+    return true;
 }
 
 /* ---- the end ---- */
@@ -167,6 +202,7 @@ static void look_again(punch *p)
 void punch_won(punch *p)
 {
     tern_net *net = p->net;
+    p->won = true;
     net->counters.punches_won++;
     net->ops->punched(net, &p->peer, p->tries, tern_loop_now(net->loop) - p->began, NULL);
     punch_in(p, TERN_PUNCH_CHECK_TIME, look_again);
@@ -188,15 +224,18 @@ void punch_lost(punch *p, const tern_error *why)
 {
     tern_net *net = p->net;
     tern_error copy = *why;
-    explain(p, &copy);
-    net->counters.punches_lost++;
-    net->ops->punched(net, &p->peer, p->tries, tern_loop_now(net->loop) - p->began, &copy);
+    TERN_LOG(TERN_LOG_DEBUG, "dcutr", "given up after %u attempts: %s", p->tries, why->text);
+    if (p->begins || p->tries > 0) {
+        explain(p, &copy);
+        net->counters.punches_lost++;
+        net->ops->punched(net, &p->peer, p->tries, tern_loop_now(net->loop) - p->began, &copy);
+    }
     punch_end(p);
 }
 
 /* ---- the service ---- */
 
-static punch *find(tern_puncher *all, const tern_conn *conn)
+punch *punch_find(tern_puncher *all, const tern_conn *conn)
 {
     for (tern_list *l = all->all.next; l != &all->all; l = l->next) {
         punch *p = TERN_CONTAINER(l, punch, link);
@@ -221,7 +260,7 @@ static void on_conn(tern_net_ear *ear, tern_conn *conn)
 
 static void on_identified(tern_net_ear *ear, tern_conn *conn, const tern_identity *identity)
 {
-    punch *p = find(TERN_CONTAINER(ear, tern_puncher, ear), conn);
+    punch *p = punch_find(TERN_CONTAINER(ear, tern_puncher, ear), conn);
     if (p != NULL && p->waits) {
         punch_begin_identified(p, identity);
     }
@@ -238,8 +277,15 @@ static void on_gone(tern_net_ear *ear, tern_conn *conn)
             continue;
         }
         p->conn = NULL;
-        if (p->dial == NULL) { /* a dial that was agreed on goes on without it */
+        if (p->dial != NULL) { /* what was agreed on goes on without it */
+            continue;
+        }
+        if (p->won || p->tries == 0) {
             punch_end(p);
+        } else {
+            tern_error why;
+            tern_fail(&why, TERN_E_CONN_CLOSED, "dcutr", "the connection through the relay ended");
+            punch_lost(p, &why);
         }
     }
 }
@@ -262,6 +308,9 @@ int tern_puncher_new(tern_net *net, tern_puncher **ret)
         return code;
     }
     all->net = net;
+    all->rate.most = TERN_PUNCH_RATE;
+    all->rate.most_of_block = TERN_PUNCH_RATE_OF_RELAY;
+    all->rate.most_of_peer = TERN_PUNCH_RATE_OF_PEER;
     all->ear =
         (tern_net_ear){.on_conn = on_conn, .on_identified = on_identified, .on_gone = on_gone};
     tern_list_init(&all->all);

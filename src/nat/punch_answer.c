@@ -2,33 +2,44 @@
 #include "base/error.h"
 #include "nat/punch_inner.h"
 
+/* B has not asked again: it has given up. */
+static void not_asked(punch *p)
+{
+    punch_lost(p, &p->why);
+}
+
 static void dialled(void *owner, tern_conn *conn, const tern_error *error)
 {
     punch *p = owner;
-    (void)error; /* B knows how many attempts there are */
     p->dial = NULL;
     if (conn != NULL || punch_direct(p) != NULL) {
         punch_won(p);
-    } else {
-        punch_end(p);
+    } else if (p->conn == NULL || p->conn->closing) {
+        punch_lost(p, error);
+    } else { /* B knows how many attempts there are */
+        p->why = *error;
+        punch_in(p, TERN_PUNCH_WAIT_TIME, not_asked);
     }
 }
 
 static void silent(punch *p)
 {
+    tern_error why;
     p->net->counters.punch_timeouts++;
-    punch_end(p);
+    tern_fail(&why, TERN_E_TIMEOUT, "dcutr", "the peer did not go on with the exchange");
+    punch_lost(p, &why);
 }
 
 static void on_sync(punch *p)
 {
     tern_stream *s = p->s;
+    tern_error why;
     p->s = NULL;
     tern_stream_end(s);
     tern_stream_drop(s);
     tern_timer_stop(&p->timer);
-    if (!punch_dial(p, dialled)) {
-        punch_end(p);
+    if (!punch_dial(p, dialled, &why)) {
+        punch_lost(p, &why);
     }
 }
 
@@ -62,15 +73,17 @@ static size_t on_data(void *owner, tern_stream *s, uint8_t *data, size_t n)
     if (code == 0) {
         return used;
     }
-    if (code < 0 || tern_punch_parse(message, &m) != 0) {
+    bool ok = code > 0 && tern_punch_parse(message, &m) == 0;
+    if (ok) {
+        ok = on_message(p, &m);
+        tern_punch_clear(&m);
+    } else {
         p->net->counters.punch_malformed++;
-        punch_end(p);
-        return n;
     }
-    bool ok = on_message(p, &m);
-    tern_punch_clear(&m);
     if (!ok) {
-        punch_end(p);
+        tern_error why;
+        tern_fail(&why, TERN_E_MALFORMED, "dcutr", "the peer's message does not belong here");
+        punch_lost(p, &why);
         return n;
     }
     return used;
@@ -86,9 +99,12 @@ static void on_closed(void *owner, tern_stream *s, const tern_error *why)
 {
     punch *p = owner;
     (void)s;
-    (void)why;
     if (!punch_stream_gone(p)) {
-        punch_end(p);
+        tern_error copy = *why;
+        if (copy.code == 0) {
+            tern_fail(&copy, TERN_E_EOF, "dcutr", "the peer ended the exchange");
+        }
+        punch_lost(p, &copy);
     }
 }
 
@@ -101,6 +117,26 @@ static void refuse(tern_stream *s)
     tern_stream_drop(s);
 }
 
+/* The punch that a stream belongs to: a new one, or the one whose attempt failed. NULL: refused. */
+static punch *punch_for(tern_puncher *all, tern_conn *conn)
+{
+    punch *p = punch_find(all, conn);
+    if (p == NULL) {
+        return punch_new(all, conn, false);
+    }
+    if (p->s != NULL || (p->won && punch_direct(p) != NULL)) {
+        all->net->counters.punches_refused++;
+        return NULL;
+    }
+    if (p->dial != NULL) { /* B has given that attempt up */
+        p->net->ops->cancel_dial(p->dial);
+        p->dial = NULL;
+    }
+    p->won = false;
+    punch_drop_addrs(p);
+    return p;
+}
+
 /* Only whom we dialled through a relay has a reason to ask. */
 void punch_on_stream(void *ctx, tern_conn *conn, tern_stream *s, const char *id)
 {
@@ -111,7 +147,7 @@ void punch_on_stream(void *ctx, tern_conn *conn, tern_stream *s, const char *id)
         refuse(s);
         return;
     }
-    punch *p = punch_new(all, conn, false);
+    punch *p = punch_for(all, conn);
     if (p == NULL) {
         refuse(s);
         return;

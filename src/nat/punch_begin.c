@@ -32,8 +32,7 @@ static void dialled(void *owner, tern_conn *conn, const tern_error *error)
 static void act(punch *p)
 {
     tern_error why;
-    if (!punch_dial(p, dialled)) {
-        tern_fail(&why, TERN_E_NOMEM, "dcutr", "out of memory");
+    if (!punch_dial(p, dialled, &why)) {
         punch_lost(p, &why);
     }
 }
@@ -192,10 +191,11 @@ void punch_begin(punch *p)
 /* Where it may be dialled as anybody is: at public addresses of its own. */
 void punch_begin_identified(punch *p, const tern_identity *identity)
 {
-    tern_multiaddr *to[TERN_PUNCH_ADDRS_MAX];
+    tern_multiaddr *to[TERN_PUNCH_DIALS_MAX];
+    tern_error why;
     size_t n = 0;
     p->waits = false;
-    for (size_t i = 0; i < identity->addr_count && n < TERN_PUNCH_ADDRS_MAX; i++) {
+    for (size_t i = 0; i < identity->addr_count && n < TERN_PUNCH_DIALS_MAX; i++) {
         tern_multiaddr *a = identity->addrs[i];
         tern_endpoint e;
         uint32_t transport;
@@ -205,9 +205,16 @@ void punch_begin_identified(punch *p, const tern_identity *identity)
             to[n++] = a;
         }
     }
+    if (n > 0 && !punch_may_dial(p, &why)) {
+        punch_lost(p, &why);
+        return;
+    }
     p->dial = n > 0 ? p->net->ops->dial_only(p->net, &p->peer, to, n, reversed, p) : NULL;
     if (p->dial != NULL) {
-        punch_in(p, TERN_PUNCH_REVERSE_TIME, reverse_time);
+        uint64_t time = TERN_PUNCH_REVERSE_TRIPS * (tern_loop_now(p->net->loop) - p->began);
+        time = time > TERN_PUNCH_REVERSE_LEAST ? time : TERN_PUNCH_REVERSE_LEAST;
+        time = time < TERN_PUNCH_REVERSE_MOST ? time : TERN_PUNCH_REVERSE_MOST;
+        punch_in(p, time, reverse_time);
     } else {
         ask(p);
     }

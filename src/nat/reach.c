@@ -318,9 +318,32 @@ size_t tern_reach_found(tern_reach *r, tern_multiaddr **out, size_t cap)
     return n;
 }
 
+/* ---- for holes ---- */
+
+/* Adds what listens, as seen there. */
+static size_t add_seen(tern_reach *r, const tern_observed_address *seen, size_t count,
+                       tern_multiaddr **out, size_t n, size_t cap)
+{
+    for (size_t i = 0; i < count; i++) {
+        tern_multiaddr *at[TERN_REACH_ADDRS_MAX];
+        tern_reach_target t = {
+            .transport = seen[i].transport, .at = seen[i].seen, .port = seen[i].port};
+        size_t more = reach_addresses_of(r, &t, at, TERN_REACH_ADDRS_MAX);
+        for (size_t k = 0; k < more; k++) {
+            if (n < cap) {
+                n = add_once(out, n, at[k]);
+            } else {
+                tern_multiaddr_unref(at[k]);
+            }
+        }
+    }
+    return n;
+}
+
 size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
 {
     tern_observed_address seen[TERN_REACH_TARGETS_MAX];
+    uint64_t now = tern_loop_now(r->net->loop);
     tern_multiaddr *const *all;
     size_t count = r->net->ops->listening(r->net, &all), n = 0;
     for (size_t i = 0; i < count && n < cap; i++) {
@@ -331,14 +354,37 @@ size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
         }
     }
     n = add_mapped(r, out, n, cap);
+    count = tern_observed_next(&r->observed, now, seen, TERN_REACH_TARGETS_MAX);
+    n = add_seen(r, seen, count, out, n, cap);
+    count = tern_observed_addresses(&r->observed, now, 1, seen, TERN_REACH_TARGETS_MAX);
+    return add_seen(r, seen, count, out, n, cap);
+}
+
+bool tern_reach_is_ours(tern_reach *r, const tern_endpoint *at, uint32_t transport)
+{
+    tern_observed_address seen[TERN_REACH_TARGETS_MAX];
+    tern_multiaddr *const *all;
+    size_t count = r->net->ops->listening(r->net, &all);
+    for (size_t i = 0; i < count; i++) {
+        tern_endpoint e;
+        uint32_t other;
+        if (endpoint_of(all[i], &e, &other) && other == transport && tern_endpoint_eq(&e, at)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < r->mapped_count; i++) {
+        if (r->mapped[i].transport == transport && tern_endpoint_eq(&r->mapped[i].at, at)) {
+            return true;
+        }
+    }
     count = tern_observed_addresses(&r->observed, tern_loop_now(r->net->loop), 1, seen,
                                     TERN_REACH_TARGETS_MAX);
-    for (size_t i = 0; i < count && n < cap; i++) {
-        tern_reach_target t = {
-            .transport = seen[i].transport, .at = seen[i].seen, .port = seen[i].port};
-        n += reach_addresses_of(r, &t, out + n, cap - n);
+    for (size_t i = 0; i < count; i++) {
+        if (seen[i].transport == transport && tern_endpoint_eq(&seen[i].seen, at)) {
+            return true;
+        }
     }
-    return n;
+    return false;
 }
 
 bool tern_reach_punchable(const tern_net *net, const tern_endpoint *e)

@@ -40,10 +40,12 @@ tern_reachability tern_reach_of(const tern_reach *reach, const tern_multiaddr *a
  * caller, at most cap. */
 size_t tern_reach_found(tern_reach *reach, tern_multiaddr **out, size_t cap);
 
-/* Where a hole may be punched to: public addresses of ours, those that the gateway leads to us
- * from, and those that anybody sees us at: references for the caller, at most cap. Nothing is
- * promised of them. */
+/* Where a hole may be punched to, the likeliest first: public addresses of ours, those that the
+ * gateway leads to us from, those at which a NAT that counts up will let us be seen next, and those
+ * that anybody sees us at: references for the caller, at most cap. Nothing is promised of them. */
 size_t tern_reach_candidates(tern_reach *reach, tern_multiaddr **out, size_t cap);
+/* Whether that is where we listen, or where anybody sees us. */
+bool tern_reach_is_ours(tern_reach *reach, const tern_endpoint *at, uint32_t transport);
 
 /* Whether a hole may be punched to it: it is public, or private and all of it is allowed. */
 bool tern_reach_punchable(const tern_net *net, const tern_endpoint *e);

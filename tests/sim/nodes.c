@@ -96,13 +96,26 @@ static void on_port_mapping(void *owner, tern_node *node, const tern_port_mappin
     add_text(n->mappings, sizeof n->mappings, text);
 }
 
+static void on_hole_punch(void *owner, tern_node *node, const tern_peer_id *peer, unsigned attempts,
+                          uint64_t time, const tern_error *why)
+{
+    sim_node *n = owner;
+    assert_ptr_equal(node, n->node);
+    assert_non_null(peer);
+    n->punched++;
+    n->punch_attempts = attempts;
+    n->punch_time = time;
+    n->punch_why = why != NULL ? *why : (tern_error){0};
+}
+
 static const tern_node_events events = {.on_connected = on_connected,
                                         .on_disconnected = on_disconnected,
                                         .on_identified = on_identified,
                                         .on_stopped = on_stopped,
                                         .on_addresses = on_addresses,
                                         .on_reachability = on_reachability,
-                                        .on_port_mapping = on_port_mapping};
+                                        .on_port_mapping = on_port_mapping,
+                                        .on_hole_punch = on_hole_punch};
 
 /* ---- the world ---- */
 

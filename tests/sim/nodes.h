@@ -35,6 +35,9 @@ typedef struct sim_node {
     char addrs[1024];     /* what the peer listens on, "," behind each */
     char protocols[1024]; /* the same of protocols */
     bool signed_record;
+    unsigned punched, punch_attempts; /* on_hole_punch, and what the last one said */
+    uint64_t punch_time;
+    tern_error punch_why;
     unsigned judged;          /* on_reachability */
     unsigned mapped, refused; /* on_port_mapping without and with an error */
     char mappings[2048]; /* "PROTOCOL EXTERNAL" ("none" of it, "-" of a protocol), or why not */

@@ -1,121 +1,31 @@
-/* Direct connections for peers that meet through a relay (DCUtR), over whole nodes: behind NATs of
- * every kind, over TCP and QUIC; who is dialled back, who cannot be had, and peers that break the
- * rules. */
-#include <stdio.h>
-
+/* Direct connections for peers that meet through a relay (DCUtR), over whole nodes: over TCP and
+ * QUIC; who is dialled back, who cannot be had, and peers that break the rules. For NATs of every
+ * kind see punch_pairs_test.c. */
 #include "nat/punch_message.h"
 #include "nat/relay.h"
-#include "sim/nodes.h"
+#include "sim/punch_scene.h"
 #include "suite/ear.h"
 
-#define DELAY (20 * TERN_MS)
-
-/* A relay, B behind it, and A, who dials B there. */
-typedef struct scene {
-    sim_nodes w;
-    sim_node *relay, *a, *b;
-    char at[512]; /* where B is reached */
-} scene;
-
-typedef struct place {
-    const char *ip, *outside; /* NULL: the ip is seen as it is */
-    tern_sim_rule mapping, filtering;
-} place;
-
 /* Ports are kept, and only who was sent to gets in: most homes. */
-static const place behind_a = {"10.1.0.2", "8.0.0.1", TERN_SIM_ANY, TERN_SIM_BY_PORT},
-                   behind_b = {"10.2.0.2", "9.0.0.1", TERN_SIM_ANY, TERN_SIM_BY_PORT};
+static const punch_place behind_a = {"10.1.0.2", "8.0.0.1", .filtering = TERN_SIM_BY_PORT},
+                         behind_b = {"10.2.0.2", "9.0.0.1", .filtering = TERN_SIM_BY_PORT};
 
-static void listen_quic(sim_node *n, const char *ip)
+static void scene_make(punch_scene *s, const punch_place *a, const punch_place *b, bool tcp,
+                       bool quic)
 {
-    char text[80];
-    tern_error error;
-    snprintf(text, sizeof text, "/ip4/%s/udp/%d/quic-v1", ip, SIM_NODE_PORT);
-    if (tern_node_listen(n->node, text, NULL, 0, &error) != 0) {
-        fail_msg("%s", error.text);
-    }
+    punch_scene_make(s, &(punch_setting){.a = a, .b = b, .tcp = tcp, .quic = quic});
 }
 
-static sim_node *add(sim_nodes *w, const place *at)
+static void reach(punch_scene *s)
 {
-    tern_options o;
-    tern_options_init(&o);
-    o.autonat = o.hole_punch = true;
-    sim_node *n = sim_nodes_add(w, at->ip, &o);
-    listen_quic(n, at->ip);
-    assert_int_equal(tern_sim_shield(n->host, at->outside, at->mapping, at->filtering), 0);
-    return n;
+    punch_scene_reach(s);
+    assert_true(tern_conn_get_facts(s->a->conn)->limited);
 }
 
-/* A new connection to one that listens on both. */
-static void connect_over(sim_nodes *w, sim_node *from, const sim_node *to, bool quic)
-{
-    char text[300], id[TERN_PEER_ID_TEXT];
-    const char *texts[] = {text};
-    unsigned done = 0;
-    tern_error error;
-    char ip[40];
-    assert_int_equal(sscanf(to->addr, "/ip4/%39[0-9.]/", ip), 1);
-    snprintf(text, sizeof text, "/ip4/%s/%s/p2p/%s", ip, quic ? "udp/4001/quic-v1" : "tcp/4001",
-             tern_peer_id_text(&to->id, id));
-    assert_int_equal(
-        tern_node_dial(from->node, texts, 1, 0, true, sim_nodes_count_dial, &done, &error), 0);
-    assert_true(sim_nodes_wait(w, &done, 1, 20 * TERN_SEC));
-}
-
-static void scene_make(scene *s, const place *a, const place *b, bool tcp, bool quic)
-{
-    tern_options o;
-    tern_error error;
-    char text[256], id[TERN_PEER_ID_TEXT];
-    tern_options_init(&o);
-    o.relay_service = true;
-    sim_nodes_init(&s->w, DELAY);
-    s->relay = sim_nodes_add(&s->w, "5.1.0.1", &o);
-    listen_quic(s->relay, "5.1.0.1");
-    s->a = add(&s->w, a);
-    s->b = add(&s->w, b);
-    for (int over = 0; over < 2; over++) {
-        if (over == 0 ? tcp : quic) {
-            connect_over(&s->w, s->a, s->relay, over == 1);
-            connect_over(&s->w, s->b, s->relay, over == 1);
-        }
-    }
-    snprintf(text, sizeof text, "%s/p2p-circuit", s->relay->addr);
-    if (tern_node_listen(s->b->node, text, NULL, 0, &error) != 0) {
-        fail_msg("%s", error.text);
-    }
-    sim_nodes_run(&s->w, 2 * TERN_SEC);
-    assert_int_equal(sim_counters(s->b)->relay_reserved, 1);
-    snprintf(s->at, sizeof s->at, "%s/p2p-circuit/p2p/%s", s->relay->addr,
-             tern_peer_id_text(&s->b->id, id));
-}
-
-static void reach(scene *s)
-{
-    sim_dial d;
-    sim_nodes_dial_one(s->a, s->at, &d);
-    if (d.error.code != 0) {
-        fail_msg("%s", d.error.text);
-    }
-    assert_true(tern_conn_get_facts(d.conn)->limited);
-}
-
-/* The direct connection of one to another; NULL without. */
-static tern_conn *direct(sim_node *n, const sim_node *other)
-{
-    tern_net *net = tern_node_net(n->node);
-    size_t it = 0;
-    tern_conn *c;
-    while ((c = net->ops->next_conn(net, &other->id, &it)) != NULL && c->facts.limited) {
-    }
-    return c;
-}
-
-static void expect_direct(scene *s, const char *transport)
+static void expect_direct(punch_scene *s, const char *transport)
 {
     sim_ping p;
-    tern_conn *a = direct(s->a, s->b), *b = direct(s->b, s->a);
+    tern_conn *a = punch_scene_direct(s->a, s->b), *b = punch_scene_direct(s->b, s->a);
     assert_non_null(a);
     assert_non_null(b);
     assert_string_equal(a->facts.transport, transport);
@@ -123,7 +33,7 @@ static void expect_direct(scene *s, const char *transport)
     assert_true(b->facts.inbound);
     sim_nodes_ping(s->a, a, &p);
     assert_int_equal(p.error.code, 0);
-    assert_int_equal(p.rtt, 2 * DELAY);
+    assert_int_equal(p.rtt, 2 * PUNCH_DELAY);
     sim_nodes_ping(s->b, b, &p);
     assert_int_equal(p.error.code, 0);
 }
@@ -131,7 +41,7 @@ static void expect_direct(scene *s, const char *transport)
 static void over_tcp(void **state)
 {
     (void)state;
-    scene s;
+    punch_scene s;
     scene_make(&s, &behind_a, &behind_b, true, false);
     reach(&s);
     sim_nodes_run(&s.w, 5 * TERN_SEC);
@@ -145,7 +55,7 @@ static void over_tcp(void **state)
 static void over_quic(void **state)
 {
     (void)state;
-    scene s;
+    punch_scene s;
     scene_make(&s, &behind_a, &behind_b, false, true);
     reach(&s);
     sim_nodes_run(&s.w, 5 * TERN_SEC);
@@ -154,69 +64,16 @@ static void over_quic(void **state)
     sim_nodes_clear(&s.w);
 }
 
-/* ---- pairs of NATs ---- */
-
-typedef struct kind {
-    const char *name;
-    tern_sim_rule mapping, filtering;
-} kind;
-
-static const kind kinds[] = {
-    {"full cone", TERN_SIM_ANY, TERN_SIM_ANY},
-    {"address-restricted", TERN_SIM_ANY, TERN_SIM_BY_ADDRESS},
-    {"port-restricted", TERN_SIM_ANY, TERN_SIM_BY_PORT},
-    {"symmetric, filters by address", TERN_SIM_BY_PORT, TERN_SIM_BY_ADDRESS},
-    {"symmetric", TERN_SIM_BY_PORT, TERN_SIM_BY_PORT},
-};
-enum { KINDS = sizeof kinds / sizeof *kinds };
-
-/* Where one's port for the other cannot be known beforehand, the other must let in whoever comes
- * from the address; where both cannot, one must let in anybody. */
-static bool possible(const kind *a, const kind *b)
-{
-    if (a->mapping == TERN_SIM_ANY && b->mapping == TERN_SIM_ANY) {
-        return true;
-    }
-    if (a->mapping != TERN_SIM_ANY && b->mapping != TERN_SIM_ANY) {
-        return false;
-    }
-    return (a->mapping != TERN_SIM_ANY ? b : a)->filtering != TERN_SIM_BY_PORT;
-}
-
-static void pairs_of_nats(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < KINDS * KINDS; i++) {
-        const kind *a = &kinds[i / KINDS], *b = &kinds[i % KINDS];
-        place at_a = {"10.1.0.2", "8.0.0.1", a->mapping, a->filtering};
-        place at_b = {"10.2.0.2", "9.0.0.1", b->mapping, b->filtering};
-        scene s;
-        scene_make(&s, &at_a, &at_b, true, true);
-        reach(&s);
-        sim_nodes_run(&s.w, 60 * TERN_SEC);
-        bool made = direct(s.a, s.b) != NULL;
-        if (made != possible(a, b)) {
-            fail_msg("A %s, B %s: %s", a->name, b->name, made ? "connected" : "not connected");
-        }
-        assert_int_equal(sim_counters(s.b)->punches_won, made);
-        assert_int_equal(sim_counters(s.b)->punches_lost, !made);
-        if (made) {
-            assert_true(sim_counters(s.b)->punches_tried <= 1);
-        }
-        sim_nodes_clear(&s.w);
-    }
-}
-
 /* A is public: B dials it as anybody may. */
 static void reversal(void **state)
 {
     (void)state;
-    static const place open_a = {"8.0.0.1", NULL, TERN_SIM_ANY, TERN_SIM_ANY};
-    scene s;
+    static const punch_place open_a = {.ip = "8.0.0.1"};
+    punch_scene s;
     scene_make(&s, &open_a, &behind_b, true, true);
     reach(&s);
     sim_nodes_run(&s.w, 5 * TERN_SEC);
-    assert_non_null(direct(s.a, s.b));
+    assert_non_null(punch_scene_direct(s.a, s.b));
     assert_int_equal(sim_counters(s.b)->punches_reversed, 1);
     assert_int_equal(sim_counters(s.b)->punches_tried, 0);
     sim_nodes_clear(&s.w);
@@ -226,7 +83,7 @@ static void reversal(void **state)
 static void nobody_sees_us(void **state)
 {
     (void)state;
-    scene s;
+    punch_scene s;
     scene_make(&s, &behind_a, &behind_b, false, false);
     reach(&s); /* over TCP, from which only the relay's word is known of A */
     sim_nodes_run(&s.w, 60 * TERN_SEC);
@@ -259,7 +116,7 @@ static void streams_in_progress(void **state)
 {
     (void)state;
     static const char id[] = "/test/1";
-    scene s;
+    punch_scene s;
     ear at_a, at_b;
     tern_error error;
     sim_dial d;
@@ -274,7 +131,7 @@ static void streams_in_progress(void **state)
     assert_non_null(st);
     assert_int_equal(tern_stream_write(st, "before", 6), 6);
     sim_nodes_run(&s.w, 40 * TERN_SEC);
-    assert_non_null(direct(s.a, s.b));
+    assert_non_null(punch_scene_direct(s.a, s.b));
     assert_int_equal(conns_between(s.a, s.b, true), 1);
     EAR(&at_a, assert_int_equal(tern_stream_write(at_a.s, "after", 5), 5));
     sim_nodes_run(&s.w, TERN_SEC);
@@ -296,7 +153,7 @@ static void one_vanishes(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 3 * 40; i++) {
-        scene s;
+        punch_scene s;
         sim_dial d;
         scene_make(&s, &behind_a, &behind_b, true, true);
         sim_nodes_dial_one(s.a, s.at, &d);
@@ -312,8 +169,8 @@ static void one_vanishes(void **state)
 static void gone_during_the_reversal(void **state)
 {
     (void)state;
-    static const place shut_a = {"8.0.0.1", NULL, TERN_SIM_ANY, TERN_SIM_BY_PORT};
-    scene s;
+    static const punch_place shut_a = {"8.0.0.1", .filtering = TERN_SIM_BY_PORT};
+    punch_scene s;
     scene_make(&s, &shut_a, &behind_b, true, true);
     reach(&s);
     sim_nodes_run(&s.w, 500 * TERN_MS);
@@ -332,13 +189,63 @@ static void each_allocation_may_fail(void **state)
     (void)state;
     bool whole = false;
     for (size_t nth = 1; !whole; nth += 1 + nth / 200) {
-        scene s;
+        punch_scene s;
         scene_make(&s, &behind_a, &behind_b, true, true);
         reach(&s);
         tern_mem_fail_at(nth, 0);
         sim_nodes_run(&s.w, 40 * TERN_SEC);
         whole = tern_mem_count() < nth;
         tern_mem_fail_at(0, 0);
+        sim_nodes_clear(&s.w);
+    }
+}
+
+static void no_matter(void *owner, tern_conn *conn, const tern_error *error)
+{
+    (void)owner;
+    (void)conn;
+    (void)error;
+}
+
+/* Over TCP, where A's NAT lets in whoever it sent to: B's connection is there before A hears that
+ * it is to dial, and B says nothing, as it is the server. A takes it, from whatever port it comes.
+ */
+static void the_peer_was_first(void **state)
+{
+    (void)state;
+    static const punch_place open_a = {.ip = "10.1.0.2", .outside = "8.0.0.1"},
+                             any_port = {"10.2.0.2", "9.0.0.1", .mapping = TERN_SIM_BY_PORT,
+                                         .filtering = TERN_SIM_BY_PORT};
+    const punch_place *const places[] = {&behind_b, &any_port};
+    for (size_t i = 0; i < 2; i++) {
+        punch_scene s;
+        ear e;
+        tern_error error;
+        scene_make(&s, &open_a, places[i], true, false);
+        tern_puncher_stop(s.b->node->puncher);
+        reach(&s);
+        sim_nodes_run(&s.w, TERN_SEC);
+        ear_init(&e);
+        tern_stream *st =
+            tern_node_open(s.b->node, s.b->conn, TERN_PUNCH_ID, sim_nodes_ear_opened, &e, &error);
+        assert_non_null(st);
+        tern_stream_write(st, "\x0c\x08\x64\x12\x08\x04\x09\x00\x00\x01\x06\x0f\xa1", 13);
+        tern_net *net = tern_node_net(s.b->node);
+        tern_multiaddr *at = tern_multiaddr_parse("/ip4/8.0.0.1/tcp/4001", NULL);
+        tern_net_dial *dial =
+            net->ops->punch(net, &s.a->id, &at, 1, TERN_PUNCH_SERVER,
+                            tern_loop_now(net->loop) + 5 * TERN_SEC, no_matter, NULL);
+        assert_non_null(dial);
+        sim_nodes_run(&s.w, TERN_SEC);
+        assert_null(punch_scene_direct(s.a, s.b));
+        assert_int_equal(tern_stream_write(st, "\x03\x08\xac\x02", 4), 4);
+        sim_nodes_run(&s.w, TERN_SEC);
+        expect_direct(&s, "tcp");
+        const tern_multiaddr *remote = punch_scene_direct(s.a, s.b)->facts.remote;
+        bool at_4001 = strcmp(tern_multiaddr_text(remote), "/ip4/9.0.0.1/tcp/4001") == 0;
+        assert_int_equal(at_4001, i == 0);
+        tern_multiaddr_unref(at);
+        ear_clear(&e);
         sim_nodes_clear(&s.w);
     }
 }
@@ -362,7 +269,7 @@ static void asked_badly(void **state)
         {"\x81\x20", 2},                                  /* 4097 bytes announced */
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10}, /* no length */
     };
-    scene s;
+    punch_scene s;
     tern_error error;
     scene_make(&s, &behind_a, &behind_b, true, false);
     tern_puncher_stop(s.b->node->puncher); /* it is the test that speaks for B */
@@ -388,7 +295,7 @@ static void asked_badly(void **state)
 static void asked_and_left(void **state)
 {
     (void)state;
-    scene s;
+    punch_scene s;
     ear e;
     tern_error error;
     scene_make(&s, &behind_a, &behind_b, true, false);
@@ -414,12 +321,12 @@ static void asked_and_left(void **state)
 static void asked_out_of_place(void **state)
 {
     (void)state;
-    scene s;
+    punch_scene s;
     tern_error error;
     scene_make(&s, &behind_a, &behind_b, true, false);
     reach(&s);
     sim_nodes_run(&s.w, 30 * TERN_SEC); /* they are connected directly */
-    tern_conn *conns[] = {direct(s.b, s.a), direct(s.a, s.b)};
+    tern_conn *conns[] = {punch_scene_direct(s.b, s.a), punch_scene_direct(s.a, s.b)};
     sim_node *from[] = {s.b, s.a}, *to[] = {s.a, s.b};
     for (size_t i = 0; i < 2; i++) {
         ear e;
@@ -464,7 +371,7 @@ static void answered_badly(void **state)
     };
     tern_protocol_options o = {.over_limited = true};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        scene s;
+        punch_scene s;
         answer = &cases[i];
         scene_make(&s, &behind_a, &behind_b, true, false);
         tern_swarm_unhandle(tern_node_net(s.a->node), TERN_PUNCH_ID);
@@ -484,12 +391,12 @@ int main(void)
         cmocka_unit_test(over_tcp),
         cmocka_unit_test(over_quic),
         cmocka_unit_test(reversal),
-        cmocka_unit_test(pairs_of_nats),
         cmocka_unit_test(nobody_sees_us),
         cmocka_unit_test(streams_in_progress),
         cmocka_unit_test(one_vanishes),
         cmocka_unit_test(gone_during_the_reversal),
         cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(the_peer_was_first),
         cmocka_unit_test(asked_badly),
         cmocka_unit_test(asked_and_left),
         cmocka_unit_test(asked_out_of_place),
