@@ -15,9 +15,11 @@
 #define IDLE_TIME       (30 * TERN_SEC)
 #define KEEP_ALIVE      (10 * TERN_SEC) /* rust gives up after ten; the lesser of both times counts */
 #define QUIC_EARLY_TIME (3 * TERN_SEC) /* for the answer to a dial that was believed in advance */
-#define FLUSH_TIME      (2 * TERN_SEC) /* of a close in good order, for what is on its way */
-#define WINDOW          (512 << 10)    /* of a stream at first */
-#define CONN_WINDOW     (768 << 10)
+#define QUIC_PUNCH_RTT                                                                             \
+    (100 * TERN_MS)                /* until it is measured: the first packets are repeated soon */
+#define FLUSH_TIME  (2 * TERN_SEC) /* of a close in good order, for what is on its way */
+#define WINDOW      (512 << 10)    /* of a stream at first */
+#define CONN_WINDOW (768 << 10)
 enum { UNI_STREAMS = 3, CIDS = 4 };
 
 static tern_multiaddr *address_of(const tern_endpoint *e)
@@ -278,6 +280,9 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     settings.tokenlen = kept.token_n;
     settings.token_type =
         kept.token_n > 0 ? NGTCP2_TOKEN_TYPE_NEW_TOKEN : NGTCP2_TOKEN_TYPE_UNKNOWN;
+    if (op->punch == TERN_PUNCH_CLIENT) { /* the peer's NAT may open a moment later */
+        settings.initial_rtt = QUIC_PUNCH_RTT;
+    }
     if (early && settings.handshake_timeout > QUIC_EARLY_TIME) {
         settings.handshake_timeout = QUIC_EARLY_TIME;
     }
