@@ -17,7 +17,10 @@ import subprocess
 import sys
 
 INSIDE = "TERN_NATLAB_INSIDE"
+PORT = 4001
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # where nft and ip may be
+
+COUNTED = "numgen inc mod 64 map { " + ", ".join(f"{i} : {30000 + i}" for i in range(64)) + " }"
 
 # What a router does to what its lan sends and to what comes from outside. {host} is the lan's first host.
 KINDS = {
@@ -25,6 +28,8 @@ KINDS = {
     "port-restricted": ("masquerade", ""),
     # Another mapping for each destination, at a port that nobody can guess.
     "symmetric": ("masquerade random,fully-random", ""),
+    # The same, at the next port.
+    "counting": tuple(f"meta l4proto {p} masquerade to : {COUNTED}" for p in ("tcp", "udp")) + ("",),
     # Everything that comes to the router's ports goes to the host.
     "full-cone": ("masquerade", "dnat to {host}"),
     # The same, for addresses that the host has sent to before.
@@ -100,11 +105,11 @@ class Space:
 
 
 class Host(Space):
-    """A machine: `ip` as it knows it, `outside` as others do."""
+    """A machine: `ip` as it knows it, `outside` as others do; its nodes listen on `port`."""
 
-    def __init__(self, name, ip, outside=None):
+    def __init__(self, name, ip, outside=None, port=PORT):
         super().__init__()
-        self.name, self.ip, self.outside = name, ip, outside or ip
+        self.name, self.ip, self.outside, self.port = name, ip, outside or ip, port
 
 
 class Router(Space):
@@ -115,7 +120,7 @@ class Router(Space):
 
 
 class Lab:
-    """One internet; a program may make one after the other, `close` ends the one before."""
+    """One internet; a program may make several, side by side."""
 
     def __init__(self):
         self.spaces = []
@@ -157,7 +162,7 @@ class Lab:
         run(["ip", "link", "add", "name", "lan", "type", "bridge"], router)
         run(["ip", "addr", "add", f"{router.lan}.1/24", "dev", "lan"], router)
         run(["ip", "link", "set", "lan", "up"], router)
-        out, back = KINDS[kind]
+        *out, back = KINDS[kind]
         back = back.format(host=f"{router.lan}.2")
         router.rules(f"""
             table ip nat {{
@@ -170,7 +175,7 @@ class Lab:
                     {f'iifname wan {back}' if back else ''}
                 }}
                 chain after {{ type nat hook postrouting priority 100;
-                    oifname wan {out}
+                    {chr(10).join(f"oifname wan {rule}" for rule in out)}
                 }}
             }}
             table inet guard {{
@@ -185,11 +190,39 @@ class Lab:
             }}""")
         return router
 
-    def private(self, router, name):
-        """A host behind it."""
-        host = self._space(Host(name, f"{router.lan}.{router.hosts + 2}", router.wan))
+    def hairpin(self, router, *hosts):
+        """Lets its hosts reach each other at the router's address outside, each at its own port."""
+        to = "\n".join(f"iifname lan ip daddr {router.wan} meta l4proto {{ tcp, udp }} th dport {host.port} "
+                       f"dnat to {host.ip}" for host in hosts)
+        router.rules(f"""
+            table ip hairpin {{
+                chain before {{ type nat hook prerouting priority -110;
+                    {to}
+                }}
+                chain after {{ type nat hook postrouting priority 90;
+                    ip saddr {router.lan}.0/24 ip daddr {router.lan}.0/24 snat to {router.wan}
+                }}
+            }}""")
+
+    def private(self, router, name, port=PORT):
+        """A host behind it, whose nodes listen on that port."""
+        host = self._space(Host(name, f"{router.lan}.{router.hosts + 2}", router.wan, port))
         self._plug_into(router, host, "eth0")
         return host
+
+    def place(self, name, ip, kind):
+        """A host in the place that the words say: "public", "firewall" (public, and lets in only answers),
+        a kind of NAT, "two" of them, "without UDP", "IPv6". `ip` is where it is seen: 5.x.x.x."""
+        if "firewall" in kind or "public" in kind:
+            host = self.public(name, f"2a00:{ip.split('.')[1]}::1" if "IPv6" in kind else ip)
+            if "firewall" in kind:
+                self.firewall(host)
+            return host
+        nat = next(k for k in KINDS if k in kind)
+        router = self.router(f"router of {name}", nat, ip, udp="without UDP" not in kind)
+        if "two" in kind:
+            router = self.router(f"inner router of {name}", nat, None, behind=router)
+        return self.private(router, name)
 
     def firewall(self, host):
         """Lets nothing in that the host did not ask for."""

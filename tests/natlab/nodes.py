@@ -1,15 +1,20 @@
 """Nodes in the laboratory: tern and the peers of the interop tests, each on a host of its own."""
 
+import asyncio
 import contextlib
 import pathlib
 import sys
+import tempfile
+
+import lab
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
 
 import build  # noqa: E402
-from process import Program  # noqa: E402
+from process import Broken, Program  # noqa: E402
+from tap import Peers, Tap  # noqa: E402
 
-PORT = 4001
+AT_ONCE = 4  # rows: most of the time each waits
 ROADS = ("/tcp/", "/tcp/", "/quic-v1", "/quic-v1")  # to each server: two networks must see a port to know it
 LIMIT = 100
 
@@ -17,7 +22,7 @@ LIMIT = 100
 def listens(host, stack):
     """Where a node there listens: TCP and QUIC on one port."""
     front = f"/ip6/{host.ip}" if ":" in host.ip else f"/ip4/{host.ip}"
-    return [f"{front}/tcp/{PORT}", f"{front}/udp/{PORT}/quic-v1"]
+    return [f"{front}/tcp/{host.port}", f"{front}/udp/{host.port}/quic-v1"]
 
 
 class Nodes:
@@ -36,6 +41,15 @@ class Nodes:
         more = ["-i", 0, "--json"] if stack == "tern" else []
         return self._program(host, stack, "ping", addr, "-c", count, *more)
 
+    def check(self, host, *words):
+        return self._program(host, "tern", "check", *words)
+
+    async def text(self, stack, host, *words):
+        """All that a tern command prints."""
+        program = await stack.enter_async_context(self._program(host, "tern", *words))
+        await program.exited(LIMIT)
+        return "\n".join(program.stray)
+
     def _program(self, host, stack, *words):
         program = self.tern if stack == "tern" else self.peers.find(stack)
         return Program(f"{stack} on {host.name}", [*host.enter(), program, *words])
@@ -45,6 +59,37 @@ class Nodes:
         folder = pathlib.Path(self.folder, str(self._used))
         folder.mkdir()
         return folder
+
+
+def run_rows(options, rows, stacks=()):
+    """Runs those of the rows (name, act) that the filters keep, each in a laboratory of its own, several at
+    once; `stacks` are the peers that may be built for them before. act(net, bench) gives how it went, or
+    nothing. The exit status; does not come back outside the laboratory."""
+    chosen = [(name, act) for name, act in rows if all(word in name for word in options.filter)]
+    wanted = {word for name, _ in chosen for word in name.replace(",", " ").split()}
+    why = lab.enter(lambda: prepare(wanted & set(stacks)))
+    tap = Tap(len(chosen))
+    with tempfile.TemporaryDirectory() as folder:
+        bench, places = Nodes(options.tern, Peers(), folder), asyncio.Semaphore(AT_ONCE)
+
+        async def one(name, act):
+            async with places:
+                try:
+                    if why:
+                        raise build.Skipped(why)
+                    with lab.Lab() as net:
+                        how = await act(net, bench)
+                    tap.ok(f"{name}: {how}" if how else name)
+                except build.Skipped as reason:
+                    tap.skip(name, reason)
+                except (build.Failed, Broken, RuntimeError) as reason:
+                    tap.fail(name, reason)
+
+        async def every():
+            await asyncio.gather(*(one(name, act) for name, act in chosen))
+
+        asyncio.run(every())
+    return 1 if tap.failed else 0
 
 
 def prepare(stacks):
