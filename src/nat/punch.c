@@ -166,6 +166,7 @@ bool punch_dial(punch *p, void (*done)(void *owner, tern_conn *conn, const tern_
         return false;
     }
     p->tries++;
+    p->dials++;
     p->net->counters.punches_tried++;
     for (size_t i = 0; i < p->their_count; i++) {
         TERN_LOG(TERN_LOG_DEBUG, "dcutr", "attempt %u, as the %s: %s", p->tries,
@@ -208,15 +209,32 @@ void punch_won(punch *p)
     punch_in(p, TERN_PUNCH_CHECK_TIME, look_again);
 }
 
+static bool same_nat(const punch *p)
+{
+    tern_endpoint e;
+    uint32_t transport;
+    for (size_t i = 0; i < p->their_count; i++) {
+        if (tern_ma_endpoint(p->theirs[i], &e, &transport) &&
+            tern_reach_shares_nat(p->net->reach, &e)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Nobody came through: whose NAT it may be. */
 static void explain(const punch *p, tern_error *why)
 {
     const tern_reach *reach = p->net->reach;
     if (why->code == TERN_E_TIMEOUT) {
-        bool ours = reach != NULL && tern_reach_ports_vary(reach);
-        tern_fail(why, TERN_E_TIMEOUT, "dcutr", "no NAT let the other side in%s",
-                  ours ? "; ours has another port for each destination: map a port, or use IPv6"
-                       : "");
+        const char *more = reach == NULL ? ""
+                           : same_nat(p) ? "; both are behind one that leads nobody back into it: "
+                                           "use the address in the local network"
+                           : tern_reach_ports_vary(reach)
+                               ? "; ours has another port for each destination: map a port, or use "
+                                 "IPv6"
+                               : "";
+        tern_fail(why, TERN_E_TIMEOUT, "dcutr", "no NAT let the other side in%s", more);
     }
 }
 
@@ -280,7 +298,7 @@ static void on_gone(tern_net_ear *ear, tern_conn *conn)
         if (p->dial != NULL) { /* what was agreed on goes on without it */
             continue;
         }
-        if (p->won || p->tries == 0) {
+        if (p->won || p->dials == 0) { /* that much is no news */
             punch_end(p);
         } else {
             tern_error why;

@@ -60,10 +60,10 @@ typedef struct punch {
     tern_net_dial *dial;
     tern_multiaddr *theirs[TERN_PUNCH_DIALS_MAX]; /* where the peer says it is; references */
     size_t their_count;
-    uint64_t began; /* the clock */
-    uint64_t asked; /* when CONNECT went */
-    unsigned tries;
-    tern_error why; /* of the last failure */
+    uint64_t began;        /* the clock */
+    uint64_t asked;        /* when CONNECT went */
+    unsigned tries, dials; /* attempts, and those of them that came as far as dialling */
+    tern_error why;        /* of the last failure */
 } punch;
 
 /* The one of a connection; NULL: none. */

@@ -413,6 +413,20 @@ bool tern_reach_ports_vary(const tern_reach *r)
     return false;
 }
 
+bool tern_reach_shares_nat(const tern_reach *r, const tern_endpoint *with)
+{
+    tern_observed_address seen[TERN_REACH_TARGETS_MAX];
+    size_t n = tern_observed_addresses(&r->observed, tern_loop_now(r->net->loop), 1, seen,
+                                       TERN_REACH_TARGETS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (seen[i].seen.family == with->family &&
+            memcmp(seen[i].seen.ip, with->ip, sizeof with->ip) == 0) {
+            return !is_own(r->own, r->own_count, with);
+        }
+    }
+    return false;
+}
+
 tern_list *tern_reach_asks(tern_reach *r)
 {
     return &r->asks;

@@ -53,6 +53,10 @@ bool tern_reach_punchable(const tern_net *net, const tern_endpoint *e);
 /* Whether peers see one port of ours at several ports of one address: our NAT is symmetric. */
 bool tern_reach_ports_vary(const tern_reach *reach);
 
+/* Whether peers see us at that IP, and it is not the machine's own: who else is seen there is
+ * behind the same NAT. */
+bool tern_reach_shares_nat(const tern_reach *reach, const tern_endpoint *with);
+
 /* The questions under way (tern_autonat_ask), for whoever hears dial-backs. */
 tern_list *tern_reach_asks(tern_reach *reach);
 
