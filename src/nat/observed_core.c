@@ -202,14 +202,17 @@ static unsigned step_of(const tern_observed *o, uint64_t now, size_t i, unsigned
     return step;
 }
 
-size_t tern_observed_next(const tern_observed *o, uint64_t now, tern_observed_address *out,
-                          size_t cap)
+size_t tern_observed_next(const tern_observed *o, uint64_t now, unsigned attempt,
+                          tern_observed_address *out, size_t cap)
 {
     size_t n = 0;
     for (size_t i = 0; i < TERN_OBSERVED_VOTES_MAX; i++) {
         const tern_observed_vote *v = &o->votes[i];
         unsigned port = 0;
         unsigned step = v->until > now && varies(o, now, i) ? step_of(o, now, i, &port) : 0;
+        bool shorter = attempt > 0 && step > 1;
+        step = shorter ? 1 : step;
+        port += (shorter ? attempt - 1 : attempt) * TERN_OBSERVED_NEXT * step;
         for (unsigned k = 0; step > 0 && k < TERN_OBSERVED_NEXT && n < cap; k++) {
             port += step;
             if (port <= UINT16_MAX) {

@@ -56,8 +56,10 @@ size_t tern_observed_addresses(const tern_observed *o, uint64_t now, size_t netw
 
 /* Of a NAT that takes another port outside for each destination, the last one and a step: where it
  * will let us be seen next, as the highest ports that networks saw in even steps show (networks is
- * 0 there). Nothing, while two networks agree on a port. How many, at most cap. */
-size_t tern_observed_next(const tern_observed *o, uint64_t now, tern_observed_address *out,
-                          size_t cap);
+ * 0 there). Nothing, while two networks agree on a port. attempt: how many times this was of no
+ * use; then the step is taken for a shorter one, as others may have taken ports between, and what
+ * lies further off is told. How many, at most cap. */
+size_t tern_observed_next(const tern_observed *o, uint64_t now, unsigned attempt,
+                          tern_observed_address *out, size_t cap);
 
 #endif

@@ -119,7 +119,7 @@ static void few_addresses_a_port(void **state)
 static unsigned next_port(const tern_observed *o, size_t *ret_count)
 {
     tern_observed_address out[8];
-    *ret_count = tern_observed_next(o, 1, out, 8);
+    *ret_count = tern_observed_next(o, 1, 0, out, 8);
     for (size_t i = 1; i < *ret_count; i++) {
         assert_int_equal(out[i].seen.port - out[i - 1].seen.port,
                          out[1].seen.port - out[0].seen.port);
@@ -175,6 +175,21 @@ static void who_shows_that_it_counts(void **state)
     assert_int_equal(next_port(&o, &n), 0);
     vote(&o, 1, 5, "6.0.0.1", 5004, "5.3.0.1", true);
     assert_int_equal(next_port(&o, &n), 5005);
+    tern_observed_address out[8];
+    assert_int_equal(tern_observed_next(&o, 1, 1, out, 8), 3);
+    assert_int_equal(out[0].seen.port, 5008);
+    vote(&o, 1, 6, "6.0.0.1", 5008, "5.4.0.1",
+         true); /* 5002, 5004, 5008: two, or others' between */
+    vote(&o, 1, 3, "6.0.0.1", 5006, "5.2.0.1", true);
+    assert_int_equal(next_port(&o, &n), 5010);
+    assert_int_equal(tern_observed_next(&o, 1, 1, out, 8), 3);
+    assert_int_equal(out[0].seen.port, 5009);
+    assert_int_equal(out[2].seen.port, 5011);
+    assert_int_equal(tern_observed_next(&o, 1, 2, out, 8), 3);
+    assert_int_equal(out[0].seen.port, 5012);
+    vote(&o, 1, 3, "6.0.0.1", 5003, "5.2.0.1", true);
+    tern_observed_conn_gone(&o, 1, 6);
+    vote(&o, 1, 6, "6.0.0.1", 5000, "5.4.0.1", true);
     tern_observed_conn_gone(&o, 1, 5);
     assert_int_equal(next_port(&o, &n), 5005); /* its mapping was given all the same */
 }

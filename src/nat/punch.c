@@ -94,7 +94,8 @@ static int fill_addrs(punch *p, tern_punch_message *m)
 {
     tern_multiaddr *all[TERN_PUNCH_ADDRS_MAX * 4];
     tern_reach *reach = p->net->reach;
-    size_t n = reach != NULL ? tern_reach_candidates(reach, all, TERN_PUNCH_ADDRS_MAX * 4) : 0;
+    size_t n =
+        reach != NULL ? tern_reach_candidates(reach, p->tries, all, TERN_PUNCH_ADDRS_MAX * 4) : 0;
     for (size_t i = 0; i < n; i++) {
         if (m->addr_count < TERN_PUNCH_ADDRS_MAX && p->net->ops->punches(p->net, all[i])) {
             m->addrs[m->addr_count++] = tern_multiaddr_ref(all[i]);

@@ -340,7 +340,7 @@ static size_t add_seen(tern_reach *r, const tern_observed_address *seen, size_t 
     return n;
 }
 
-size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
+size_t tern_reach_candidates(tern_reach *r, unsigned attempt, tern_multiaddr **out, size_t cap)
 {
     tern_observed_address seen[TERN_REACH_TARGETS_MAX];
     uint64_t now = tern_loop_now(r->net->loop);
@@ -354,7 +354,7 @@ size_t tern_reach_candidates(tern_reach *r, tern_multiaddr **out, size_t cap)
         }
     }
     n = add_mapped(r, out, n, cap);
-    count = tern_observed_next(&r->observed, now, seen, TERN_REACH_TARGETS_MAX);
+    count = tern_observed_next(&r->observed, now, attempt, seen, TERN_REACH_TARGETS_MAX);
     n = add_seen(r, seen, count, out, n, cap);
     count = tern_observed_addresses(&r->observed, now, 1, seen, TERN_REACH_TARGETS_MAX);
     return add_seen(r, seen, count, out, n, cap);

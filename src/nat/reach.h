@@ -42,8 +42,9 @@ size_t tern_reach_found(tern_reach *reach, tern_multiaddr **out, size_t cap);
 
 /* Where a hole may be punched to, the likeliest first: public addresses of ours, those that the
  * gateway leads to us from, those at which a NAT that counts up will let us be seen next, and those
- * that anybody sees us at: references for the caller, at most cap. Nothing is promised of them. */
-size_t tern_reach_candidates(tern_reach *reach, tern_multiaddr **out, size_t cap);
+ * that anybody sees us at: references for the caller, at most cap. Nothing is promised of them.
+ * attempt: how many have failed with such addresses; what is foreseen lies further off then. */
+size_t tern_reach_candidates(tern_reach *reach, unsigned attempt, tern_multiaddr **out, size_t cap);
 /* Whether that is where we listen, or where anybody sees us. */
 bool tern_reach_is_ours(tern_reach *reach, const tern_endpoint *at, uint32_t transport);
 

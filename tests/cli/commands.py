@@ -360,8 +360,13 @@ async def check_open(cli):
         want(seen and all(e["observed_ip"] == "127.0.0.1" and e["observed_port"] == e["port"] for e in seen),
              "how a peer sees us", seen)
         expect(events[-1], nat_tcp="none", nat_udp="none", udp="open", port_mapping="unknown", reachable="unknown")
+        roads = {(e["transport"], e["family"]): e for e in events if e["event"] == "road"}
+        for transport in ("tcp", "udp"):
+            expect(roads[transport, "ip4"], nat="none", reachable="unknown", filtering="unknown", reason="not-asked")
+            expect(roads[transport, "ip6"], nat="unknown", reachable="unknown", reason="no-address")
         text = await cli.does("check", *node.addrs, *own)
         text.has("tcp: no NAT")
+        text.has("over IPv4: too few peers in different networks dialled back")
         await stop(node)
 
 
@@ -372,6 +377,7 @@ async def check_blocked(cli):
         udp = f"/ip4/127.0.0.1/udp/9/quic-v1/p2p/{node.peer}"
         events = (await cli.does("check", node.addrs[0], udp, *own, "--json")).events()
         expect(events[-1], udp="blocked")
+        expect(next(e for e in events if e["event"] == "road" and e["transport"] == "udp"), reason="udp-blocked")
         await stop(node)
     result = await cli.call("check", f"/ip4/127.0.0.1/tcp/9/p2p/{node.peer}", *own)
     want(result.status == 1, "nothing was reached, and that is a success", result)
