@@ -84,6 +84,18 @@ check_udp check_udp_of(const check *c)
 
 /* ---- who gets in ---- */
 
+/* Whether peers were dialled over UDP in that family. */
+static bool was_tried(const check *c, bool ip6)
+{
+    for (size_t i = 0; i < c->dial_count; i++) {
+        const check_dial *d = &c->dials[i];
+        if (over_udp(d) && !d->circuit && strncmp(d->addr, ip6 ? "/ip4/" : "/ip6/", 5) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void explain(const check *c, check_road *r)
 {
     static const struct {
@@ -102,10 +114,10 @@ static void explain(const check *c, check_road *r)
     size_t i = 7;
     if (r->status == TERN_REACHABILITY_PUBLIC) {
         i = 0;
+    } else if (r->udp && check_udp_of(c) == CHECK_UDP_BLOCKED && was_tried(c, r->ip6)) {
+        i = 2;
     } else if (!(r->ip6 ? c->has_ip6 : c->has_ip4) && r->nat == CHECK_NAT_UNKNOWN) {
         i = 1;
-    } else if (r->udp && check_udp_of(c) == CHECK_UDP_BLOCKED) {
-        i = 2;
     } else if (r->nat == CHECK_NAT_UNKNOWN) {
         i = 3;
     } else if (r->nat == CHECK_NAT_MANY_PORTS || r->nat == CHECK_NAT_COUNTS) {
