@@ -7,6 +7,7 @@
 
 /* An RTT older than this is measured again when windows are given back. */
 #define RTT_AGE (10 * TERN_SEC)
+#define BUSY    (2 * TERN_MS) /* longer than a round trip that is measured may a busy one take */
 
 void tern_yamux_core_init(tern_yamux_core *core, bool client, const tern_limits *limits,
                           tern_counters *counters, uint64_t now)
@@ -367,8 +368,9 @@ void tern_yamux_core_consumed(tern_yamux_core *core, tern_yamux_stream *s, size_
     }
     tern_yamux_measure(core, now);
     /* Half a window in less than 3/2 round trips: the window, not the link, may be what slows. So
-     * windows end at two to four times what is under way. */
-    if (core->rtt > 0 && now - s->updated < core->rtt + core->rtt / 2) {
+     * windows end at two to four times what is under way. The round trip was measured when there
+     * was little to do; on the way through busy machines, a relay among them, it takes longer. */
+    if (core->rtt > 0 && now - s->updated < core->rtt + core->rtt / 2 + BUSY) {
         grow(core, s);
     }
     s->updated = now;

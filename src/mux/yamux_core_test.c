@@ -787,6 +787,24 @@ static void window_grows_with_the_delay(void **state)
     rig_free(r);
 }
 
+/* A round trip that was short while nothing was done does not keep a window small that is used up
+ * within a moment. */
+static void window_grows_where_much_is_done(void **state)
+{
+    (void)state;
+    rig *r = rig_new(false);
+    feed_frame(r, TERN_YAMUX_UPDATE, TERN_YAMUX_SYN, 1, 0);
+    tern_yamux_stream *s = &r->streams[0];
+    r->core.rtt = TERN_MS / 10;
+    r->core.ping_sent = r->now;
+    pass_window(r, s, TERN_MS);
+    assert_int_equal(s->recv_max, 2 * TERN_YAMUX_WINDOW);
+    pass_window(r, s, 3 * TERN_MS);
+    assert_int_equal(s->recv_max, 2 * TERN_YAMUX_WINDOW);
+    assert_false(r->failed);
+    rig_free(r);
+}
+
 static void windows_stay_without_a_round_trip(void **state)
 {
     (void)state;
@@ -1005,6 +1023,7 @@ int main(void)
         cmocka_unit_test(control_frames_that_wait_are_bounded),
         cmocka_unit_test(window_comes_back_at_half),
         cmocka_unit_test(window_grows_with_the_delay),
+        cmocka_unit_test(window_grows_where_much_is_done),
         cmocka_unit_test(windows_stay_without_a_round_trip),
         cmocka_unit_test(windows_shrink_under_pressure),
         cmocka_unit_test(a_long_frame_ends_with_the_memory),
