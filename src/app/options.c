@@ -31,8 +31,8 @@ static const option options[] = {
     {"--bootstrap", LIST, FIELD(bootstrap), "MA", "run",
      "connects to this peer at start (repeatable)"},
     {"--relay", LIST, FIELD(relay), "MA|auto", "run",
-     "keeps a place at this relay, through which others reach us; auto: at those found among peers "
-     "while nobody reaches us (repeatable)"},
+     "keeps a place at this relay, through which others reach us; auto: at relays among its peers, "
+     "as needed (repeatable)"},
     {"--relay-wanted", NUMBER, FIELD(relay_wanted), "N", "run", "... auto: at so many (2)"},
     {"--relay-service", CHOICE, FIELD(relay_service), "on|off|auto", "run",
      "relays for others; auto: while an address of ours is publicly reachable (auto)"},
