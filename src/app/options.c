@@ -30,9 +30,9 @@ static const option options[] = {
      "announces this address instead of those listened on (repeatable)"},
     {"--bootstrap", LIST, FIELD(bootstrap), "MA", "run",
      "connects to this peer at start (repeatable)"},
-    {"--relay", LIST, FIELD(relay), "MA|auto", "run",
-     "keeps a place at this relay, through which others reach us; auto: at relays among its peers, "
-     "as needed (repeatable)"},
+    {"--relay", LIST, FIELD(relay), "MA|auto|off", "run",
+     "keeps a place at this relay, through which others reach us (repeatable); auto: at relays "
+     "among its peers, as needed (auto)"},
     {"--relay-wanted", NUMBER, FIELD(relay_wanted), "N", "run", "... auto: at so many (2)"},
     {"--relay-service", CHOICE, FIELD(relay_service), "on|off|auto", "run",
      "relays for others; auto: while an address of ours is publicly reachable (auto)"},

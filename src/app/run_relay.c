@@ -55,7 +55,7 @@ int run_reserve_all(run_command *r)
         tern_error error;
         const char *relay = r->o->relay.items[i];
         bool whole = strstr(relay, "/p2p-circuit") != NULL;
-        if (strcmp(relay, "auto") == 0) {
+        if (strcmp(relay, "auto") == 0 || strcmp(relay, "off") == 0) {
             continue;
         }
         if (!whole && strstr(relay, "/p2p/") == NULL) {
@@ -78,6 +78,17 @@ static int32_t or_lifted(long given)
     return given < 0 ? 0 : given == 0 ? -1 : (int32_t)given;
 }
 
+/* Unless it is told otherwise a node that nobody reaches looks for a relay. */
+static bool finds_relays(const app_options *o)
+{
+    for (size_t i = 0; i < o->relay.count; i++) {
+        if (strcmp(o->relay.items[i], "auto") == 0) {
+            return true;
+        }
+    }
+    return o->relay.count == 0;
+}
+
 void run_set_relay(const app_options *o, tern_options *ret)
 {
     ret->relay_service = strcmp(o->relay_service, "on") == 0;
@@ -86,11 +97,7 @@ void run_set_relay(const app_options *o, tern_options *ret)
     ret->relay_reservations_per_ip = or_lifted(o->relay_reservations_per_ip);
     ret->relay_reservations_per_network = or_lifted(o->relay_reservations_per_network);
     ret->relay_rate = o->relay_rate;
-    for (size_t i = 0; i < o->relay.count; i++) {
-        if (strcmp(o->relay.items[i], "auto") == 0) {
-            ret->find_relays = (uint32_t)o->relay_wanted;
-        }
-    }
+    ret->find_relays = finds_relays(o) ? (uint32_t)o->relay_wanted : 0;
     ret->relay_circuits = (uint32_t)o->relay_circuits;
     ret->relay_circuits_per_peer = (uint32_t)o->relay_circuits_per_peer;
     ret->relay_ttl_s = o->relay_ttl > 0 && o->relay_ttl < 1 ? 1 : (uint32_t)o->relay_ttl;

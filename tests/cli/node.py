@@ -204,11 +204,14 @@ async def relayed(cli):
         await stop(first)
         await stop(relay)
     async with cli.node("--relay-service", "on", name="one") as one, cli.node("--relay-service", "on", name="two") as two, \
-            cli.node("--relay", "auto", "--relay-wanted", "1", "--force-reachability", "private", "--bootstrap",
-                     one.addrs[0], "--bootstrap", two.addrs[0], name="private") as private:
+            cli.node("--relay", "off", "--force-reachability", "private", "--bootstrap", one.addrs[0], name="off") as off, \
+            cli.node("--relay-wanted", "1", "--force-reachability", "private", "--bootstrap", one.addrs[0], "--bootstrap",
+                     two.addrs[0], name="private") as private:
         told = await private.happens("reservation", found=True)
         want(told["duration"] == 120 and told["data"] == 131072 and told["relay"] in (one.peer, two.peer), "place", told)
         want(metrics(private)["tern_relays_held"] == 1, "gauge", metrics(private))
+        want(metrics(off)["tern_relays_held"] == 0, "gauge without", metrics(off))
+        await stop(off)
         first, other = (one, two) if told["relay"] == one.peer else (two, one)
         await stop(first)
         told = await private.happens("reservation", relay=other.peer)
