@@ -67,30 +67,40 @@ static const char *transport_of(const char *addr)
 
 /* ---- what peers say ---- */
 
-typedef struct own_search {
-    const char *ip;
-    bool found;
-} own_search;
-
-static void match_own(void *arg, const char *addr)
+static bool is_own(const check *c, const char *ip)
 {
-    own_search *s = arg;
+    for (size_t i = 0; i < c->own_count; i++) {
+        if (strcmp(c->own[i], ip) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_own(void *arg, const char *addr)
+{
+    check *c = arg;
     char ip[48];
     bool ip6, udp;
     unsigned port;
-    s->found |= check_take_apart(addr, ip, &ip6, &udp, &port) && strcmp(ip, s->ip) == 0;
+    if (check_take_apart(addr, ip, &ip6, &udp, &port) && c->own_count < CHECK_OWN_MAX &&
+        !is_own(c, ip)) {
+        snprintf(c->own[c->own_count++], sizeof c->own[0], "%s", ip);
+    }
 }
 
 /* A socket that listens on every address does not say which of them is seen: the same one, if it is
- * one of the machine's. */
-static void name_own(const check *c, check_seen *s)
+ * one of the machine's. These are announced until there are verdicts; then those that nobody
+ * reaches may be missing, and a NAT's may be among them. */
+static void name_own(check *c, check_seen *s)
 {
-    own_search own = {.ip = s->seen};
     if (strcmp(s->ours, "0.0.0.0") != 0 && strcmp(s->ours, "::") != 0) {
         return;
     }
-    tern_node_addresses(c->node, match_own, &own);
-    if (own.found || strncmp(s->seen, "127.", 4) == 0 || strcmp(s->seen, "::1") == 0) {
+    if (c->verdict_count == 0) {
+        tern_node_addresses(c->node, note_own, c);
+    }
+    if (is_own(c, s->seen) || strncmp(s->seen, "127.", 4) == 0 || strcmp(s->seen, "::1") == 0) {
         snprintf(s->ours, sizeof s->ours, "%s", s->seen);
     }
 }

@@ -8,6 +8,7 @@
 enum {
     CHECK_SEEN_MAX = 64,
     CHECK_VOICES_MAX = 256,
+    CHECK_OWN_MAX = 16,
     CHECK_VERDICTS_MAX = 32,
     CHECK_ADDR_MAX = 160,
     CHECK_MAPPINGS_MAX = 16,
@@ -107,6 +108,8 @@ typedef struct check {
     size_t seen_count;
     check_voice voices[CHECK_VOICES_MAX];
     size_t voice_count;
+    char own[CHECK_OWN_MAX][48]; /* IPs of the machine */
+    size_t own_count;
     check_verdict verdicts[CHECK_VERDICTS_MAX];
     size_t verdict_count;
     check_mapping mappings[CHECK_MAPPINGS_MAX];
