@@ -155,6 +155,11 @@ tern_span tern_cert_der(const tern_cert *c)
     return (tern_span){c->der, c->der_n};
 }
 
+ssize_t tern_cert_sign(const tern_cert *c, tern_span what, uint8_t *out, size_t cap)
+{
+    return tern_evp_sign_sha256(c->pkey, &what, 1, out, cap);
+}
+
 ssize_t tern_cert_private(const tern_cert *c, uint8_t *out, size_t cap)
 {
     return tern_evp_write_private(c->pkey, out, cap);

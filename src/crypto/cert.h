@@ -22,6 +22,9 @@ typedef struct tern_cert tern_cert;
 int tern_cert_make(const tern_key *identity, uint64_t wall, tern_cert **ret);
 void tern_cert_free(tern_cert *cert); /* wipes the key; NULL is nothing */
 tern_span tern_cert_der(const tern_cert *cert);
+/* Its key's signature, TERN_ECDSA_P256 (crypto/spki.h); the length, TERN_E_TOO_LARGE or
+ * TERN_E_CRYPTO. */
+ssize_t tern_cert_sign(const tern_cert *cert, tern_span what, uint8_t *out, size_t cap);
 /* Its private key in DER, for another TLS library; the length, or TERN_E_TOO_LARGE. The caller
  * wipes it. */
 ssize_t tern_cert_private(const tern_cert *cert, uint8_t *out, size_t cap);
@@ -33,9 +36,14 @@ ssize_t tern_cert_private(const tern_cert *cert, uint8_t *out, size_t cap);
  * or signature types beyond ours, an unknown critical extension
  *   TERN_E_SIGNATURE    either signature
  *   TERN_E_NOMEM
- * and in *ret_text, never NULL then, a sentence about it. The signatures of a certificate that
- * `known` has (NULL: none) were verified before. */
+ * and in *ret_text, never NULL then, a sentence about it. *ret_until (or NULL): the end of its
+ * validity, as `wall`. The signatures of a certificate that `known` has (NULL: none) were verified
+ * before. */
 int tern_cert_verify(tern_span der, uint64_t wall, tern_known *known, tern_key **ret,
-                     const char **ret_text);
+                     uint64_t *ret_until, const char **ret_text);
+
+/* The SubjectPublicKeyInfo of any certificate, in it. TERN_E_MALFORMED, TERN_E_TOO_LARGE with
+ * *ret_text. */
+int tern_cert_spki(tern_span der, tern_span *ret, const char **ret_text);
 
 #endif

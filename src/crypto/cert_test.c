@@ -15,7 +15,7 @@ static int judge(tern_span der, uint64_t wall, tern_peer_id *ret)
 {
     tern_key *key = NULL;
     const char *text = NULL;
-    int e = tern_cert_verify(der, wall, NULL, &key, &text);
+    int e = tern_cert_verify(der, wall, NULL, &key, NULL, &text);
     if (e == 0) {
         tern_key_peer_id(key, ret);
         tern_key_unref(key);
@@ -262,21 +262,21 @@ static void seen_before(void **state)
     const char *text = NULL;
     tern_key_peer_id(identity, &own);
     for (uint64_t times = 0; times < 3; times++) {
-        assert_int_equal(tern_cert_verify(der, FORGE_WALL, &known, &key, &text), 0);
+        assert_int_equal(tern_cert_verify(der, FORGE_WALL, &known, &key, NULL, &text), 0);
         tern_key_peer_id(key, &peer);
         assert_true(tern_peer_id_equal(&peer, &own));
         tern_key_unref(key);
         assert_int_equal(hits, times);
     }
-    assert_int_equal(tern_cert_verify(der, FORGE_WALL + 200 * YEAR, &known, &key, &text),
+    assert_int_equal(tern_cert_verify(der, FORGE_WALL + 200 * YEAR, &known, &key, NULL, &text),
                      TERN_E_PROTOCOL);
-    assert_int_equal(tern_cert_verify(der, 0, &known, &key, &text), TERN_E_PROTOCOL);
+    assert_int_equal(tern_cert_verify(der, 0, &known, &key, NULL, &text), TERN_E_PROTOCOL);
     for (size_t i = 0; i < der.len; i++) {
         cert->der[i] ^= 1;
         int code = judge(der, FORGE_WALL, &peer);
         assert_int_not_equal(code, 0);
         for (int times = 0; times < 2; times++) {
-            assert_int_equal(tern_cert_verify(der, FORGE_WALL, &known, &key, &text), code);
+            assert_int_equal(tern_cert_verify(der, FORGE_WALL, &known, &key, NULL, &text), code);
         }
         cert->der[i] ^= 1;
     }

@@ -1,6 +1,6 @@
 /* Judging a peer's libp2p certificate (libp2p specs, tls; RFC 5280 for the
  * form). The DER is walked here, with constants compared where only constants
- * are allowed; OpenSSL gets the key and the signature alone.
+ * are allowed; crypto/spki gets the key and the signature.
  *
  *     Certificate = SEQUENCE { tbs, algorithm, BIT STRING signature over tbs }
  *     tbs = SEQUENCE { [0] version, serial, algorithm, issuer, SEQUENCE { from,
@@ -10,12 +10,11 @@
  */
 #include "crypto/cert.h"
 
-#include <openssl/err.h>
-#include <openssl/rsa.h>
-
 #include "crypto/cert_pair.h"
 #include "crypto/der.h"
-#include "crypto/key_evp.h"
+#include "crypto/spki.h"
+
+#define NANOSECONDS UINT64_C(1000000000)
 
 enum {
     CONTEXT_0 = 0xa0, /* [0] EXPLICIT */
@@ -24,11 +23,7 @@ enum {
     UNIQUE_2 = 0x82,
     UTC_TIME = 0x17,
     GENERALIZED_TIME = 0x18,
-    RSA_BITS_MIN = 2048,
-    RSA_BITS_MAX = 8192,
 };
-
-typedef enum key_kind { KIND_P256, KIND_P384, KIND_ED25519, KIND_RSA, KIND_NONE } key_kind;
 
 /* What a certificate says, as places in its DER. */
 typedef struct parts {
@@ -47,28 +42,6 @@ static int refuse(const char **ret_text, int code, const char *text)
 static bool equal(tern_span a, const void *p, size_t n)
 {
     return a.len == n && memcmp(a.data, p, n) == 0;
-}
-
-/* As tern_der_take; *ret_whole is the element with its head. */
-static bool take_whole(tern_span *in, uint8_t tag, tern_span *ret_whole)
-{
-    const uint8_t *start = in->data;
-    tern_span body;
-    if (!tern_der_take(in, tag, &body)) {
-        return false;
-    }
-    *ret_whole = (tern_span){start, (size_t)(body.data + body.len - start)};
-    return true;
-}
-
-/* A BIT STRING of whole bytes. */
-static bool take_bits(tern_span *in, tern_span *ret)
-{
-    if (!tern_der_take(in, TERN_DER_BIT_STRING, ret) || ret->len < 1 || ret->data[0] != 0) {
-        return false;
-    }
-    *ret = (tern_span){ret->data + 1, ret->len - 1};
-    return true;
 }
 
 /* ---- time ---- */
@@ -128,7 +101,7 @@ static int read_extensions(tern_span list, parts *c, const char **ret_text)
         tern_span extension, oid, flag, value;
         bool critical = false;
         if (!tern_der_take(&list, TERN_DER_SEQUENCE, &extension) ||
-            !take_whole(&extension, TERN_DER_OID, &oid)) {
+            !tern_der_take_whole(&extension, TERN_DER_OID, &oid)) {
             return refuse(ret_text, TERN_E_MALFORMED, "the certificate's extensions do not parse");
         }
         if (tern_der_take(&extension, TERN_DER_BOOLEAN, &flag)) {
@@ -159,17 +132,17 @@ static bool read_validity(tern_span *tbs, parts *c)
            take_time(&validity, &c->to) && validity.len == 0;
 }
 
-static int read_tbs(tern_span tbs, parts *c, const char **ret_text)
+static int read_tbs(tern_span tbs, parts *c, tern_span *ret_extensions, const char **ret_text)
 {
     static const uint8_t v3[] = {0x02, 0x01, 0x02};
     tern_span version, skipped, algorithm, wrapped, list = {NULL, 0};
     if (!tern_der_take(&tbs, CONTEXT_0, &version) || !equal(version, v3, sizeof v3) ||
         !tern_der_take(&tbs, TERN_DER_INTEGER, &skipped) ||
-        !take_whole(&tbs, TERN_DER_SEQUENCE, &algorithm) ||
+        !tern_der_take_whole(&tbs, TERN_DER_SEQUENCE, &algorithm) ||
         !equal(algorithm, c->algorithm.data, c->algorithm.len) ||
         !tern_der_take(&tbs, TERN_DER_SEQUENCE, &skipped) || !read_validity(&tbs, c) ||
         !tern_der_take(&tbs, TERN_DER_SEQUENCE, &skipped) ||
-        !take_whole(&tbs, TERN_DER_SEQUENCE, &c->spki)) {
+        !tern_der_take_whole(&tbs, TERN_DER_SEQUENCE, &c->spki)) {
         return refuse(ret_text, TERN_E_MALFORMED, "the certificate does not parse");
     }
     tern_der_take(&tbs, UNIQUE_1, &skipped);
@@ -181,70 +154,29 @@ static int read_tbs(tern_span tbs, parts *c, const char **ret_text)
     if (tbs.len != 0) {
         return refuse(ret_text, TERN_E_MALFORMED, "the certificate has bytes that belong nowhere");
     }
-    return read_extensions(list, c, ret_text);
+    *ret_extensions = list;
+    return 0;
 }
 
-static int read_certificate(tern_span der, parts *c, const char **ret_text)
+static int read_certificate(tern_span der, parts *c, tern_span *ret_extensions,
+                            const char **ret_text)
 {
     tern_span whole = der, body, tbs;
     if (der.len > TERN_CERT_MAX) {
         return refuse(ret_text, TERN_E_TOO_LARGE, "the certificate is too large");
     }
     if (!tern_der_take(&whole, TERN_DER_SEQUENCE, &body) || whole.len != 0 ||
-        !take_whole(&body, TERN_DER_SEQUENCE, &c->tbs) ||
-        !take_whole(&body, TERN_DER_SEQUENCE, &c->algorithm) || !take_bits(&body, &c->signature) ||
-        body.len != 0) {
+        !tern_der_take_whole(&body, TERN_DER_SEQUENCE, &c->tbs) ||
+        !tern_der_take_whole(&body, TERN_DER_SEQUENCE, &c->algorithm) ||
+        !tern_der_take_bits(&body, &c->signature) || body.len != 0) {
         return refuse(ret_text, TERN_E_MALFORMED, "the certificate does not parse");
     }
     tern_span rest = c->tbs;
     tern_der_take(&rest, TERN_DER_SEQUENCE, &tbs);
-    return read_tbs(tbs, c, ret_text);
+    return read_tbs(tbs, c, ret_extensions, ret_text);
 }
 
-/* ---- the certificate's own key and signature ---- */
-
-/* SubjectPublicKeyInfo up to the key of each kind (RFC 5480, RFC 8410): all
- * constant but RSA's. */
-static const struct spki {
-    key_kind kind;
-    size_t n, prefix_n;
-    uint8_t prefix[27];
-} spkis[] = {
-    {KIND_P256, 91, 27, {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
-                         0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-                         0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04}},
-    {KIND_P384, 120, 24, {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
-                          0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04}},
-    {KIND_ED25519,
-     44,
-     12,
-     {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}},
-};
-
-/* Whether it is an RSA key whose size costs neither security nor much time. */
-static bool rsa_fits(tern_span spki)
-{
-    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
-                                  0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
-    tern_span body, algorithm, bits, key, n, e;
-    return tern_der_take(&spki, TERN_DER_SEQUENCE, &body) &&
-           take_whole(&body, TERN_DER_SEQUENCE, &algorithm) && equal(algorithm, rsa, sizeof rsa) &&
-           take_bits(&body, &bits) && body.len == 0 &&
-           tern_der_take(&bits, TERN_DER_SEQUENCE, &key) && bits.len == 0 &&
-           tern_der_take_uint(&key, &n) && tern_der_take_uint(&key, &e) && key.len == 0 &&
-           tern_der_bits(n) >= RSA_BITS_MIN && tern_der_bits(n) <= RSA_BITS_MAX &&
-           tern_der_bits(e) <= 64;
-}
-
-static key_kind kind_of(tern_span spki)
-{
-    for (size_t i = 0; i < sizeof spkis / sizeof spkis[0]; i++) {
-        if (spki.len == spkis[i].n && memcmp(spki.data, spkis[i].prefix, spkis[i].prefix_n) == 0) {
-            return spkis[i].kind;
-        }
-    }
-    return rsa_fits(spki) ? KIND_RSA : KIND_NONE;
-}
+/* ---- the certificate's own signature ---- */
 
 /* RSASSA-PSS with one hash for all and a salt of its length (RFC 4055). */
 #define PSS(hash, salt)                                                                            \
@@ -254,77 +186,48 @@ static key_kind kind_of(tern_span spki)
     "\x01\x08\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" hash                                \
     "\x05\x00\xa2\x03\x02\x01" salt
 
-/* The signatures that each kind of key may make; the hash is the curve's (RFC
- * 8446). */
+/* The signatures that a certificate may have over itself. */
 static const struct algorithm {
-    key_kind kind;
-    bool pss;
-    const char *hash; /* NULL: the key's own */
+    uint16_t scheme;
     size_t n;
     const char *der;
 } algorithms[] = {
-    {KIND_P256, false, "SHA256", 12, "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"},
-    {KIND_P384, false, "SHA384", 12, "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03"},
-    {KIND_ED25519, false, NULL, 7, "\x30\x05\x06\x03\x2b\x65\x70"},
-    {KIND_RSA, false, "SHA256", 15, "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00"},
-    {KIND_RSA, false, "SHA384", 15, "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00"},
-    {KIND_RSA, false, "SHA512", 15, "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00"},
-    {KIND_RSA, true, "SHA256", 67, PSS("\x01", "\x20")},
-    {KIND_RSA, true, "SHA384", 67, PSS("\x02", "\x30")},
-    {KIND_RSA, true, "SHA512", 67, PSS("\x03", "\x40")},
+    {TERN_ECDSA_P256, 12, "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"},
+    {TERN_ECDSA_P384, 12, "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03"},
+    {TERN_ED25519, 7, "\x30\x05\x06\x03\x2b\x65\x70"},
+    {TERN_RSA_SHA256, 15, "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00"},
+    {TERN_RSA_SHA384, 15, "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00"},
+    {TERN_RSA_SHA512, 15, "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00"},
+    {TERN_RSA_PSS_SHA256, 67, PSS("\x01", "\x20")},
+    {TERN_RSA_PSS_SHA384, 67, PSS("\x02", "\x30")},
+    {TERN_RSA_PSS_SHA512, 67, PSS("\x03", "\x40")},
 };
 
-static const struct algorithm *algorithm_of(key_kind kind, tern_span der)
+/* 0: none of ours. */
+static uint16_t scheme_of(tern_span der)
 {
     for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++) {
-        if (algorithms[i].kind == kind && equal(der, algorithms[i].der, algorithms[i].n)) {
-            return &algorithms[i];
+        if (equal(der, algorithms[i].der, algorithms[i].n)) {
+            return algorithms[i].scheme;
         }
     }
-    return NULL;
-}
-
-static bool signed_by(const parts *c, EVP_PKEY *pkey, const struct algorithm *a)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    EVP_PKEY_CTX *key_ctx = NULL;
-    bool ok =
-        ctx != NULL && EVP_DigestVerifyInit_ex(ctx, &key_ctx, a->hash, NULL, NULL, pkey, NULL) == 1;
-    if (ok && a->pss) {
-        ok = EVP_PKEY_CTX_set_rsa_padding(key_ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
-             EVP_PKEY_CTX_set_rsa_pss_saltlen(key_ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
-    }
-    ok = ok &&
-         EVP_DigestVerify(ctx, c->signature.data, c->signature.len, c->tbs.data, c->tbs.len) == 1;
-    EVP_MD_CTX_free(ctx);
-    return ok;
+    return 0;
 }
 
 static int verify_own(const parts *c, const char **ret_text)
 {
-    key_kind kind = kind_of(c->spki);
-    const struct algorithm *a = algorithm_of(kind, c->algorithm);
-    if (kind == KIND_NONE) {
+    if (tern_spki_kind_of(c->spki) == TERN_SPKI_NONE) {
         return refuse(ret_text, TERN_E_UNSUPPORTED,
-                      "the certificate's key is not P-256, P-384, Ed25519 or RSA "
-                      "of 2048 to 8192 "
+                      "the certificate's key is not P-256, P-384, Ed25519 or RSA of 2048 to 8192 "
                       "bits");
     }
-    if (a == NULL) {
-        return refuse(ret_text, TERN_E_UNSUPPORTED,
-                      "the certificate is signed in a way that does not fit its key");
+    int e = tern_spki_verify(c->spki, scheme_of(c->algorithm), c->tbs, c->signature);
+    if (e == TERN_E_UNSUPPORTED) {
+        return refuse(ret_text, e, "the certificate is signed in a way that does not fit its key");
     }
-    ERR_set_mark();
-    const uint8_t *p = c->spki.data;
-    EVP_PKEY *pkey = kind == KIND_P256 || kind == KIND_P384
-                         ? tern_evp_ec_public(c->spki)
-                         : d2i_PUBKEY(NULL, &p, (long)c->spki.len);
-    bool ok = pkey != NULL && signed_by(c, pkey, a);
-    EVP_PKEY_free(pkey);
-    ERR_pop_to_mark();
-    return ok ? 0
-              : refuse(ret_text, TERN_E_SIGNATURE,
-                       "the certificate's signature over itself does not verify");
+    return e == 0 ? 0
+                  : refuse(ret_text, TERN_E_SIGNATURE,
+                           "the certificate's signature over itself does not verify");
 }
 
 /* ---- the identity ---- */
@@ -357,13 +260,26 @@ static int verify_identity(const parts *c, bool sure, tern_key **ret, const char
     return 0;
 }
 
-int tern_cert_verify(tern_span der, uint64_t wall, tern_known *known, tern_key **ret,
-                     const char **ret_text)
+int tern_cert_spki(tern_span der, tern_span *ret, const char **ret_text)
 {
     parts c;
+    tern_span extensions;
+    int e = read_certificate(der, &c, &extensions, ret_text);
+    *ret = e == 0 ? c.spki : (tern_span){NULL, 0};
+    return e;
+}
+
+int tern_cert_verify(tern_span der, uint64_t wall, tern_known *known, tern_key **ret,
+                     uint64_t *ret_until, const char **ret_text)
+{
+    parts c;
+    tern_span extensions;
     uint8_t digest[TERN_SHA256];
-    int64_t now = (int64_t)(wall / UINT64_C(1000000000));
-    int e = read_certificate(der, &c, ret_text);
+    int64_t now = (int64_t)(wall / NANOSECONDS);
+    int e = read_certificate(der, &c, &extensions, ret_text);
+    if (e == 0) {
+        e = read_extensions(extensions, &c, ret_text);
+    }
     if (e != 0) {
         return e;
     }
@@ -381,6 +297,10 @@ int tern_cert_verify(tern_span der, uint64_t wall, tern_known *known, tern_key *
     }
     if (e == 0 && !sure) {
         tern_known_put(known, digest);
+    }
+    if (e == 0 && ret_until != NULL) { /* the year 9999 fits not */
+        uint64_t end = (uint64_t)c.to;
+        *ret_until = end < UINT64_MAX / NANOSECONDS ? end * NANOSECONDS : UINT64_MAX;
     }
     return e;
 }

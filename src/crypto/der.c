@@ -31,6 +31,26 @@ bool tern_der_take(tern_span *in, uint8_t tag, tern_span *ret_body)
     return true;
 }
 
+bool tern_der_take_whole(tern_span *in, uint8_t tag, tern_span *ret_whole)
+{
+    const uint8_t *start = in->data;
+    tern_span body;
+    if (!tern_der_take(in, tag, &body)) {
+        return false;
+    }
+    *ret_whole = (tern_span){start, (size_t)(body.data + body.len - start)};
+    return true;
+}
+
+bool tern_der_take_bits(tern_span *in, tern_span *ret)
+{
+    if (!tern_der_take(in, TERN_DER_BIT_STRING, ret) || ret->len < 1 || ret->data[0] != 0) {
+        return false;
+    }
+    *ret = (tern_span){ret->data + 1, ret->len - 1};
+    return true;
+}
+
 bool tern_der_take_uint(tern_span *in, tern_span *ret)
 {
     tern_span rest = *in, n;

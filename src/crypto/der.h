@@ -21,6 +21,12 @@ enum {
  * its content. False, with *in as it was, when it is malformed or has another tag. */
 bool tern_der_take(tern_span *in, uint8_t tag, tern_span *ret_body);
 
+/* The same; *ret_whole is the element with its head. */
+bool tern_der_take_whole(tern_span *in, uint8_t tag, tern_span *ret_whole);
+
+/* Takes a BIT STRING of whole bytes; *in moves on even when its bits are not such. */
+bool tern_der_take_bits(tern_span *in, tern_span *ret);
+
 /* Takes an INTEGER that is not negative, minimally encoded; *ret is its magnitude without leading
  * zeros (empty for zero). */
 bool tern_der_take_uint(tern_span *in, tern_span *ret);

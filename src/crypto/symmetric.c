@@ -8,7 +8,7 @@
  *     seal:  ad, span | span | span  ->  out: ciphertext ‖ tag
  *     open:  ad, p: ciphertext ‖ tag ->  p: plaintext ‖ (tag, stale)
  *
- * RFC 8439 (ChaCha20-Poly1305), RFC 7748 (X25519), RFC 2104 (HMAC), RFC 5869 (HKDF). */
+ * RFC 8439 (ChaCha20-Poly1305), RFC 7748 (X25519). */
 #include "crypto/symmetric.h"
 
 #include <assert.h>
@@ -29,7 +29,6 @@
 
 struct algorithms {
     EVP_CIPHER *aead[TERN_AES_256_GCM + 1]; /* by kind */
-    EVP_MD *sha256, *sha1;
 };
 
 static _Atomic(struct algorithms *) fetched;
@@ -39,8 +38,6 @@ static void algorithms_free(struct algorithms *a)
     for (size_t i = 0; i < sizeof a->aead / sizeof *a->aead; i++) {
         EVP_CIPHER_free(a->aead[i]);
     }
-    EVP_MD_free(a->sha256);
-    EVP_MD_free(a->sha1);
     OPENSSL_free(a);
 }
 
@@ -52,9 +49,7 @@ static bool algorithms_fetch(struct algorithms *a)
         a->aead[i] = EVP_CIPHER_fetch(NULL, names[i], NULL);
         ok = ok && a->aead[i] != NULL;
     }
-    a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    a->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-    return ok && a->sha256 != NULL && a->sha1 != NULL;
+    return ok;
 }
 
 /* NULL when memory is short; the next caller tries again. Two threads may both fetch: one set is
@@ -219,147 +214,6 @@ int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X2551
     }
     tern_wipe(out, sizeof out);
     return ok ? 0 : TERN_E_CRYPTO;
-}
-
-static bool digest_with(EVP_MD_CTX *ctx, const EVP_MD *md, const tern_span *v, unsigned n,
-                        uint8_t *out)
-{
-    bool ok = EVP_DigestInit_ex(ctx, md, NULL) == 1;
-    for (unsigned i = 0; ok && i < n; i++) {
-        ok = EVP_DigestUpdate(ctx, v[i].data, v[i].len) == 1;
-    }
-    return ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
-}
-
-static int digest(const EVP_MD *md, const tern_span *v, unsigned n, uint8_t *out)
-{
-    EVP_MD_CTX *ctx = md != NULL ? EVP_MD_CTX_new() : NULL;
-    bool ok = ctx != NULL && digest_with(ctx, md, v, n, out);
-    EVP_MD_CTX_free(ctx);
-    return ok ? 0 : TERN_E_CRYPTO;
-}
-
-int tern_sha256(const tern_span *v, unsigned n, uint8_t out[TERN_SHA256])
-{
-    const struct algorithms *a = algorithms_get();
-    return digest(a != NULL ? a->sha256 : NULL, v, n, out);
-}
-
-int tern_sha1(const void *p, size_t n, uint8_t out[20])
-{
-    const struct algorithms *a = algorithms_get();
-    return digest(a != NULL ? a->sha1 : NULL, &(tern_span){p, n}, 1, out);
-}
-
-/* ---- HMAC and HKDF ---- */
-
-enum { HMAC_BLOCK = 64, HMAC_SPANS = 4 };
-
-/* One hash context for the HMACs of a call. OpenSSL's own HMAC makes several for each and looks the
- * hash up by name, which takes as long as the hashing. */
-typedef struct hmac {
-    EVP_MD_CTX *ctx;
-    const EVP_MD *md;
-} hmac;
-
-static bool hmac_open(hmac *m)
-{
-    const struct algorithms *a = algorithms_get();
-    m->md = a != NULL ? a->sha256 : NULL;
-    m->ctx = a != NULL ? EVP_MD_CTX_new() : NULL;
-    return m->ctx != NULL;
-}
-
-static void pad(uint8_t block[HMAC_BLOCK], uint8_t with)
-{
-    for (size_t i = 0; i < HMAC_BLOCK; i++) {
-        block[i] ^= with;
-    }
-}
-
-/* RFC 2104 of at most HMAC_SPANS - 1 spans, one of which may be out. */
-static bool hmac_run(hmac *m, tern_span key, const tern_span *v, unsigned n,
-                     uint8_t out[TERN_SHA256])
-{
-    uint8_t block[HMAC_BLOCK] = {0};
-    bool ok = true;
-    if (key.len > HMAC_BLOCK) {
-        ok = digest_with(m->ctx, m->md, &key, 1, block);
-    } else if (key.len > 0) {
-        memcpy(block, key.data, key.len);
-    }
-    tern_span inner[HMAC_SPANS] = {{block, HMAC_BLOCK}};
-    const tern_span outer[] = {{block, HMAC_BLOCK}, {out, TERN_SHA256}};
-    for (unsigned i = 0; i < n; i++) {
-        inner[i + 1] = v[i];
-    }
-    pad(block, 0x36);
-    ok = ok && digest_with(m->ctx, m->md, inner, n + 1, out);
-    pad(block, 0x36 ^ 0x5c);
-    ok = ok && digest_with(m->ctx, m->md, outer, 2, out);
-    tern_wipe(block, sizeof block);
-    return ok;
-}
-
-int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsigned n,
-                     uint8_t out[TERN_SHA256])
-{
-    hmac m;
-    assert(n < HMAC_SPANS);
-    bool ok = hmac_open(&m) && hmac_run(&m, (tern_span){key, key_n}, v, n, out);
-    EVP_MD_CTX_free(m.ctx);
-    return ok ? 0 : TERN_E_CRYPTO;
-}
-
-/* The expansion of RFC 5869, section 2.3: block i is the HMAC of block i - 1, info and the byte i.
- */
-static bool expand(hmac *m, const uint8_t *prk, tern_span info, uint8_t *out, size_t n)
-{
-    uint8_t block[TERN_SHA256];
-    size_t have = 0;
-    bool ok = true;
-    for (uint8_t i = 1; n > 0 && ok; i++) {
-        const tern_span v[] = {{block, have}, info, {&i, 1}};
-        ok = hmac_run(m, (tern_span){prk, TERN_SHA256}, v, 3, block);
-        have = sizeof block;
-        size_t take = n < have ? n : have;
-        if (ok) {
-            memcpy(out, block, take);
-        }
-        out += take;
-        n -= take;
-    }
-    tern_wipe(block, sizeof block);
-    return ok;
-}
-
-int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, size_t n)
-{
-    if (n > 255 * (size_t)TERN_SHA256) {
-        return TERN_E_INVALID;
-    }
-    uint8_t prk[TERN_SHA256];
-    hmac m;
-    bool ok = hmac_open(&m) && hmac_run(&m, salt, &secret, 1, prk) && expand(&m, prk, info, out, n);
-    EVP_MD_CTX_free(m.ctx);
-    tern_wipe(prk, sizeof prk);
-    return ok ? 0 : TERN_E_CRYPTO;
-}
-
-int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uint8_t out1[32],
-               uint8_t out2[32])
-{
-    /* Noise's HKDF is RFC 5869 with the chaining key as salt and no info. The outputs may be the
-     * chaining key's own place. */
-    uint8_t both[64];
-    int code = tern_hkdf((tern_span){ikm, ikm_n}, (tern_span){chaining, 32}, (tern_span){NULL, 0},
-                         both, sizeof both);
-    if (code == 0) {
-        memcpy(out1, both, 32);
-        memcpy(out2, both + 32, 32);
-    }
-    tern_wipe(both, sizeof both);
-    return code;
 }
 
 void tern_random(void *out, size_t n)

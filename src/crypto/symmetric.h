@@ -1,17 +1,17 @@
-/* The primitives of Noise and of TLS's records: AEADs, SHA-256, HMAC and HKDF on OpenSSL, X25519 on
- * libsodium; SHA-1 and base64 for the WebSocket handshake stay with their users' codecs. Algorithms
- * are fetched once a process; a context is keyed once and reused for every message. */
+/* The primitives of Noise and of TLS beside its hashes (crypto/hash.h): AEADs on OpenSSL, X25519 on
+ * libsodium. Algorithms are fetched once a process; a context is keyed once and reused for every
+ * message. */
 #ifndef TERN_CRYPTO_SYMMETRIC_H
 #define TERN_CRYPTO_SYMMETRIC_H
 
 #include "base/bytes.h"
+#include "crypto/hash.h"
 
 enum {
     TERN_AEAD_KEY = 32, /* at most */
     TERN_AEAD_NONCE = 12,
     TERN_AEAD_TAG = 16,
     TERN_X25519 = 32,
-    TERN_SHA256 = 32
 };
 
 typedef enum tern_aead_kind {
@@ -39,18 +39,6 @@ int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span
 int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519]);
 int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X25519],
                 uint8_t ret_shared[TERN_X25519]);
-
-/* SHA-256 of the spans; TERN_E_CRYPTO only when OpenSSL fails. */
-int tern_sha256(const tern_span *v, unsigned n, uint8_t out[TERN_SHA256]);
-int tern_sha1(const void *p, size_t n, uint8_t out[20]); /* the WebSocket accept key */
-/* Of at most three spans. TERN_E_CRYPTO as above. */
-int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsigned n,
-                     uint8_t out[TERN_SHA256]);
-/* Noise's HKDF with two outputs. */
-int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uint8_t out1[32],
-               uint8_t out2[32]);
-/* RFC 5869 (derived certificates). */
-int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, size_t n);
 
 /* The system's random generator. Aborts the process if there is none. */
 void tern_random(void *out, size_t n);

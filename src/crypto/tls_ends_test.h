@@ -41,7 +41,7 @@ static inline int judge(void *owner, tern_span certificate, size_t count, tern_e
     int code = e->judged;
     e->certificates = count;
     if (code == -1000) {
-        code = tern_cert_verify(certificate, FORGE_WALL, NULL, &key, &text);
+        code = tern_cert_verify(certificate, FORGE_WALL, NULL, &key, NULL, &text);
         tern_key_unref(key);
     }
     if (code != 0) {

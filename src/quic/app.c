@@ -5,35 +5,8 @@
 #include "base/mem.h"
 #include "quic/conn.h"
 #include "quic/quic.h"
-#include "quic/tls.h"
 
 enum { UNI_STREAMS = 8, DATAGRAM_MAX = 65535 };
-
-struct tern_quic_shown {
-    gnutls_certificate_credentials_t credentials;
-};
-
-/* ---- certificates ---- */
-
-int tern_quic_shown_new(const tern_cert *cert, tern_quic_shown **ret)
-{
-    tern_quic_shown *s = tern_calloc(1, sizeof *s);
-    int e = s == NULL ? TERN_E_NOMEM : quic_tls_show(cert, &s->credentials);
-    if (e != 0) {
-        tern_free(s);
-        return e;
-    }
-    *ret = s;
-    return 0;
-}
-
-void tern_quic_shown_free(tern_quic_shown *shown)
-{
-    if (shown != NULL) {
-        gnutls_certificate_free_credentials(shown->credentials);
-        tern_free(shown);
-    }
-}
 
 /* ---- which protocol ---- */
 
@@ -47,68 +20,37 @@ static int app_params(ngtcp2_conn *q)
     return ngtcp2_conn_set_local_transport_params(q, &params);
 }
 
-/* GnuTLS has read the ClientHello and chosen. */
-static int on_hello(gnutls_session_t session)
+int quic_app_choose(quic_conn *c, const tern_hello *hello, tern_answer *answer)
 {
-    ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
-    quic_conn *c = ref->user_data;
     const quic_endpoint *e = c->endpoint;
-    gnutls_datum_t chosen;
-    if (e->app == NULL || gnutls_alpn_get_selected_protocol(session, &chosen) != 0 ||
-        chosen.size != strlen(e->app->alpn) ||
-        memcmp(chosen.data, e->app->alpn, chosen.size) != 0) {
+    if (e->app == NULL) {
         return 0;
     }
-    if (e->shown == NULL || app_params(c->q) != 0 ||
-        gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, e->shown->credentials) != 0) {
-        return GNUTLS_E_INTERNAL_ERROR;
+    const tern_span alpn = {(const uint8_t *)e->app->alpn, strlen(e->app->alpn)};
+    if (!tern_hello_offers(hello, alpn)) {
+        return 0;
     }
-    gnutls_certificate_server_set_request(session, GNUTLS_CERT_IGNORE);
+    if (e->shown == NULL) {
+        return TERN_E_STATE;
+    }
+    if (app_params(c->q) != 0) {
+        return TERN_E_NOMEM;
+    }
     c->session = e->app->accept(c->net, c);
     if (c->session == NULL) {
         c->net->counters.allocation_failures++;
-        return GNUTLS_E_MEMORY_ERROR;
+        return TERN_E_NOMEM;
     }
     c->app = e->app;
+    answer->alpn = alpn;
+    answer->cert = e->shown;
     return 0;
-}
-
-/* GnuTLS adds to what was set before, so it is set once. */
-int quic_app_offer(quic_conn *c)
-{
-    const quic_endpoint *e = c->endpoint;
-    gnutls_datum_t names[2] = {{NULL, 0}};
-    unsigned n = 0;
-    bool server = c->base.facts.inbound;
-    const tern_quic_app *app = server ? e->app : c->app;
-    if (app != NULL) {
-        names[n++] =
-            (gnutls_datum_t){(unsigned char *)(uintptr_t)app->alpn, (unsigned)strlen(app->alpn)};
-    }
-    if (server ? e->listener != NULL : app == NULL) {
-        names[n++] = (gnutls_datum_t){(unsigned char *)(uintptr_t) "libp2p", 6};
-    }
-    if (server && app != NULL) {
-        gnutls_handshake_set_post_client_hello_function(c->tls, on_hello);
-    }
-    return gnutls_alpn_set_protocols(c->tls, names, n, GNUTLS_ALPN_MANDATORY) == 0 ? 0
-                                                                                   : TERN_E_NOMEM;
 }
 
 void quic_app_params(ngtcp2_transport_params *params)
 {
     params->initial_max_streams_uni = UNI_STREAMS;
     params->max_datagram_frame_size = DATAGRAM_MAX;
-}
-
-int quic_app_verify(quic_conn *c, tern_error *reterr)
-{
-    unsigned n = 0;
-    const gnutls_datum_t *list = gnutls_certificate_get_peers(c->tls, &n);
-    if (list == NULL || n == 0) {
-        return tern_fail(reterr, TERN_E_PROTOCOL, c->app->name, "the server shows no certificate");
-    }
-    return c->app->verify(c->session, (tern_span){list[0].data, list[0].size}, reterr);
 }
 
 /* ---- listening and dialling ---- */
@@ -138,9 +80,9 @@ int tern_quic_app_listen(tern_net *net, const tern_endpoint *at, const tern_quic
     return 0;
 }
 
-void tern_quic_app_show(quic_endpoint *e, tern_quic_shown *shown)
+void tern_quic_app_show(quic_endpoint *e, const tern_cert *cert)
 {
-    e->shown = shown;
+    e->shown = cert;
 }
 
 void tern_quic_app_unlisten(quic_endpoint *e)

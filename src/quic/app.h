@@ -15,7 +15,6 @@
 
 struct quic_conn;
 struct quic_endpoint;
-typedef struct tern_quic_shown tern_quic_shown; /* a certificate that servers show */
 
 typedef struct tern_quic_app {
     const char *name; /* of the transport, in facts and errors */
@@ -41,13 +40,6 @@ typedef struct tern_quic_app {
     void (*gone)(void *session, tern_error *why);
 } tern_quic_app;
 
-/* ---- certificates ---- */
-
-/* TERN_E_NOMEM, TERN_E_CRYPTO. */
-int tern_quic_shown_new(const tern_cert *cert, tern_quic_shown **ret);
-/* Not before the handshakes that began with it are over. NULL is nothing. */
-void tern_quic_shown_free(tern_quic_shown *shown);
-
 /* ---- listening and dialling ---- */
 
 /* Joins the QUIC of a UDP port, or opens it; one app a port. *ret_at is where it is. Connections
@@ -55,8 +47,8 @@ void tern_quic_shown_free(tern_quic_shown *shown);
 int tern_quic_app_listen(tern_net *net, const tern_endpoint *at, const tern_quic_app *app,
                          tern_listener *l, struct quic_endpoint **ret, tern_endpoint *ret_at,
                          tern_error *reterr);
-/* What servers show from now on. */
-void tern_quic_app_show(struct quic_endpoint *e, tern_quic_shown *shown);
+/* What the server shows from now on; the one before is not used any more. */
+void tern_quic_app_show(struct quic_endpoint *e, const tern_cert *cert);
 void tern_quic_app_unlisten(struct quic_endpoint *e);
 /* Starts op->op towards an endpoint; `session` is the app's until this fails. TERN_E_NOMEM and
  * tern_udp_bind's, with *reterr. */

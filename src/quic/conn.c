@@ -32,18 +32,33 @@ static tern_multiaddr *address_of(const tern_endpoint *e)
 
 /* ---- birth ---- */
 
-static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+/* What the certificate of a libp2p peer proves. */
+static int verify(quic_conn *c, tern_span der, unsigned count, tern_key **ret, tern_error *reterr)
 {
-    return ((quic_conn *)ref->user_data)->q;
+    tern_net *net = c->net;
+    const char *text;
+    if (count != 1) {
+        net->counters.tls_bad_certificate++;
+        return tern_fail(reterr, TERN_E_PROTOCOL, "quic",
+                         "the peer shows more than one certificate");
+    }
+    int e = tern_cert_verify(der, tern_loop_wall(net->loop), &c->endpoint->quic->known, ret,
+                             &c->resumption.until, &text);
+    if (e != 0) {
+        *(e == TERN_E_SIGNATURE ? &net->counters.tls_bad_signature
+                                : &net->counters.tls_bad_certificate) += 1;
+        return tern_fail(reterr, e, "quic", "%s", text);
+    }
+    return 0;
 }
 
-int quic_conn_judge(quic_conn *c)
+int quic_conn_judge(quic_conn *c, tern_span der, unsigned count)
 {
     tern_error why;
     tern_peer_id peer;
     tern_key *key = NULL;
-    int e = c->app != NULL ? quic_app_verify(c, &why)
-                           : quic_tls_peer(c->net, c->tls, &c->endpoint->quic->known, &key, &why);
+    int e =
+        c->app != NULL ? c->app->verify(c->session, der, &why) : verify(c, der, count, &key, &why);
     if (e == 0 && c->app == NULL && c->expected.len > 0) {
         tern_key_peer_id(key, &peer);
         if (!tern_peer_id_equal(&peer, &c->expected)) {
@@ -60,14 +75,6 @@ int quic_conn_judge(quic_conn *c)
         tern_key_unref(key);
     }
     return e;
-}
-
-/* GnuTLS asks once the peer has shown its certificate; it would take our codes for its own, of
- * which one is "again". */
-static int verify(gnutls_session_t session)
-{
-    ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
-    return quic_conn_judge(ref->user_data) == 0 ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
 /* Which lengths of packets are tried on the path: downwards until one arrives, and where it is the
@@ -136,7 +143,6 @@ static quic_conn *new_conn(quic_endpoint *e, const tern_endpoint *remote, bool i
     c->endpoint = e;
     c->net = net;
     c->remote = *remote;
-    c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
     tern_deferred_init(&c->turn, quic_conn_turn);
     tern_list *lists[] = {&c->link, &c->waiting, &c->streams, &c->ready, &c->unopened, &c->acts};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
@@ -161,9 +167,7 @@ static void free_conn(quic_conn *c)
     if (c->q != NULL) {
         ngtcp2_conn_del(c->q);
     }
-    if (c->tls != NULL) {
-        gnutls_deinit(c->tls);
-    }
+    quic_tls_free(c);
     tern_deferred_cancel(&c->turn);
     tern_timer_stop(&c->timer);
     tern_timer_stop(&c->linger);
@@ -171,6 +175,7 @@ static void free_conn(quic_conn *c)
     tern_list_remove(&c->waiting);
     quic_early_over(c);
     tern_key_unref(c->key);
+    tern_key_unref(c->resumption.kept);
     tern_free(c->failure);
     tern_conn_facts_clear(&c->base.facts);
     tern_crowds_leave(&net->pending, &c->place);
@@ -181,18 +186,13 @@ static void free_conn(quic_conn *c)
     }
 }
 
-static int make_tls(quic_conn *c, bool server, bool early)
+static int make_tls(quic_conn *c, const tern_ticket *ticket, uint32_t age, bool early)
 {
-    tern_quic *quic = c->endpoint->quic;
-    int e = quic_tls_prepare(quic);
+    int e = quic_tls_prepare(c->endpoint->quic);
     if (e == 0) {
-        e = quic_tls_session(quic, server, early, &c->ref, verify, &c->tls);
+        e = quic_tls_new(c, ticket, age, early);
     }
     if (e == 0) {
-        e = quic_app_offer(c);
-    }
-    if (e == 0) {
-        ngtcp2_conn_set_tls_native_handle(c->q, c->tls);
         ngtcp2_conn_set_keep_alive_timeout(c->q, KEEP_ALIVE);
     }
     return e;
@@ -242,7 +242,7 @@ quic_conn *quic_conn_accept(quic_endpoint *e, const tern_endpoint *from, const n
     ngtcp2_path path = {local.view, remote.view, NULL};
     if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &callbacks, &settings,
                                &params, NULL, c) != 0 ||
-        make_tls(c, true, true) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
+        make_tls(c, NULL, 0, false) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0 ||
         quic_endpoint_add_cid(e, &hd->dcid, c) != 0 ||
         tern_crowds_join(&e->net->pending, from, &c->place) != 0) {
         quic_endpoint_remove_cid(e, &scid, c);
@@ -263,6 +263,8 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     quic_address local, remote;
     ngtcp2_cid scid = {.datalen = QUIC_CID}, dcid = {.datalen = 16};
     quic_kept kept;
+    tern_ticket ticket;
+    uint32_t age = 0;
     if (c == NULL) {
         return NULL;
     }
@@ -270,7 +272,8 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     if (app == NULL && !e->net->no_resumption) {
         quic_kept_take(e->quic, &op->expected, to, &kept);
     }
-    bool early = kept.params_n > 0 && e->net->early_data;
+    bool offers = quic_resume_ticket(c, &kept, &ticket, &age);
+    bool early = offers && kept.params_n > 0 && e->net->early_data;
     c->app = app;
     fill_settings(c, &settings, &params);
     if (app != NULL) {
@@ -294,7 +297,9 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     ngtcp2_path path = {local.view, remote.view, NULL};
     if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks,
                                &settings, &params, NULL, c) != 0 ||
-        make_tls(c, false, early) != 0 || quic_endpoint_add_cid(e, &scid, c) != 0) {
+        make_tls(c, offers ? &ticket : NULL, age, early) != 0 ||
+        quic_endpoint_add_cid(e, &scid, c) != 0) {
+        tern_wipe(&ticket, sizeof ticket);
         quic_kept_clear(&kept);
         free_conn(c);
         return NULL;
@@ -302,11 +307,13 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
     c->session = session;
     c->dial = op;
     c->expected = op->expected;
-    quic_resume_offer(c, &kept);
-    if (c->resumption.early) {
-        c->key = kept.key;
-        kept.key = NULL;
+    if (offers) {
+        quic_resume_offer(c, &kept);
     }
+    if (c->resumption.early) {
+        c->key = tern_key_ref(c->resumption.kept);
+    }
+    tern_wipe(&ticket, sizeof ticket);
     quic_kept_clear(&kept);
     quic_conn_want_turn(c);
     return c;
@@ -403,10 +410,7 @@ void quic_conn_fail(quic_conn *c, const tern_error *why)
     quic_endpoint_remove_cids(c->endpoint, c);
     ngtcp2_conn_del(c->q);
     c->q = NULL;
-    if (c->tls != NULL) {
-        gnutls_deinit(c->tls);
-        c->tls = NULL;
-    }
+    quic_tls_free(c);
     if (c->session != NULL) {
         c->app->gone(c->session, &copy);
         c->session = NULL;

@@ -2,7 +2,7 @@
  *
  *   conn.c      birth, the handshake's end, the end     conn_read.c   what ngtcp2 tells
  *   conn_write.c  packets out, timers                   stream.c      streams
- *   resume.c    tickets     early.c   0-RTT data        wiring.c      GnuTLS to ngtcp2
+ *   resume.c    tickets     early.c   0-RTT data        tls.c  keys.c TLS to ngtcp2
  *
  * ngtcp2 may not be called from inside most of what it tells us. So whatever an owner does in an
  * event only changes our own state, and the connection's turn, a deferred call, does the rest:
@@ -14,6 +14,7 @@
 
 #include "quic/app.h"
 #include "quic/endpoint.h"
+#include "tls/handshake.h"
 
 enum {
     QUIC_STREAMS_IN = 256,
@@ -61,9 +62,10 @@ typedef struct quic_stream {
 
 /* What resumption has to do with a connection: resume.h. */
 typedef struct quic_resumption {
-    quic_ticket *offered;    /* server: while GnuTLS reads the ClientHello */
-    uint64_t proven;         /* server: when the peer showed its certificate */
-    uint32_t key;            /* server: of the tickets that GnuTLS takes and makes; 0: none */
+    quic_ticket *offered;    /* server: while the ClientHello is answered; then it says if */
+    tern_key *kept;          /* client: the server's, of the ticket that is offered */
+    uint64_t proven;         /* server: when the peer showed its certificate, ... */
+    uint64_t until;          /* ... and when that ends, by the wall clock */
     uint8_t fresh, again;    /* server: tickets that the client asked for; client: `fresh` is how
                                 many it still takes */
     unsigned takes_part : 1; /* the peer knows ticket_request */
@@ -79,9 +81,8 @@ struct quic_conn {
     tern_list waiting; /* in endpoint->waiting */
     quic_endpoint *endpoint;
     tern_net *net;
-    ngtcp2_conn *q; /* NULL once it is over */
-    gnutls_session_t tls;
-    ngtcp2_crypto_conn_ref ref;
+    ngtcp2_conn *q;      /* NULL once it is over */
+    tern_handshake *tls; /* NULL once nothing is expected of it */
     tern_endpoint remote;
     tern_peer_id expected;
     tern_key *key;       /* the peer's, once it is proven */
@@ -101,11 +102,10 @@ struct quic_conn {
     uint64_t unpaced; /* bytes written so far */
     uint64_t close_code;
     const char *close_text;
-    unsigned params_came : 1; /* the peer's, in TLS */
-    unsigned given : 1;       /* the owner has it */
-    unsigned complete : 1;    /* the handshake is done */
-    unsigned closing : 1;     /* close was called: ends when nothing is unacked, or at once */
-    unsigned over : 1;        /* finished or to be freed */
+    unsigned given : 1;    /* the owner has it */
+    unsigned complete : 1; /* the handshake is done */
+    unsigned closing : 1;  /* close was called: ends when nothing is unacked, or at once */
+    unsigned over : 1;     /* finished or to be freed */
 };
 
 /* ---- conn.c ---- */
@@ -117,8 +117,9 @@ quic_conn *quic_conn_dial(quic_endpoint *e, tern_dial_op *op, const tern_endpoin
                           const tern_quic_app *app, void *session);
 /* A stream of ours, opened when the peer permits. */
 tern_stream *quic_conn_open(quic_conn *c, tern_error *reterr);
-/* Judges the peer by its certificate and takes its key; the reason is left in c->failure. */
-int quic_conn_judge(quic_conn *c);
+/* Judges the peer by its certificate, the first of `count`, and takes its key. 0, or an error whose
+ * reason is left in c->failure. */
+int quic_conn_judge(quic_conn *c, tern_span der, unsigned count);
 /* The peer is known, c->key is its: gives the conn to who waits for it. */
 void quic_conn_give(quic_conn *c);
 /* The handshake is done: the conn is given, or was given early and is proven now. */
@@ -136,10 +137,10 @@ static inline quic_conn *quic_conn_of(void *user_data)
 extern const tern_conn_ops quic_conn_ops;
 
 /* ---- app.c ---- */
-/* What ALPN says, of a session that is made. TERN_E_NOMEM. */
-int quic_app_offer(quic_conn *c);
+/* Whether a ClientHello is for the endpoint's app: then *answer says so, and c->app is set. An
+ * error: it is, and cannot be. */
+int quic_app_choose(quic_conn *c, const tern_hello *hello, tern_answer *answer);
 void quic_app_params(ngtcp2_transport_params *params);
-int quic_app_verify(quic_conn *c, tern_error *reterr);
 
 /* ---- conn_read.c ---- */
 void quic_conn_read(quic_conn *c, tern_datagram *d);

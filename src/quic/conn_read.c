@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "quic/reset_at.h"
 #include "quic/resume.h"
+#include "quic/tls.h"
 
 /* ---- streams ---- */
 
@@ -188,22 +189,6 @@ static int on_stream_places(ngtcp2_conn *q, uint64_t max, void *user_data)
 
 /* ---- the connection ---- */
 
-/* Once TLS is let go, nothing is expected of the peer: a server's tickets are of no use, and of a
- * client there is nothing that it may send (RFC 9001, sections 4.4 and 6). */
-static int on_crypto(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_t offset,
-                     const uint8_t *data, size_t n, void *user_data)
-{
-    quic_conn *c = quic_conn_of(user_data);
-    if (c->tls != NULL) {
-        return ngtcp2_crypto_recv_crypto_data_cb(q, level, offset, data, n, user_data);
-    }
-    if (!c->base.facts.inbound) {
-        return 0;
-    }
-    ngtcp2_conn_set_tls_alert(q, GNUTLS_A_UNEXPECTED_MESSAGE);
-    return NGTCP2_ERR_CRYPTO;
-}
-
 static int on_handshake(ngtcp2_conn *q, void *user_data)
 {
     quic_conn *c = quic_conn_of(user_data);
@@ -318,9 +303,9 @@ static int decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
 void quic_conn_callbacks(ngtcp2_callbacks *ret, bool server, bool app)
 {
     *ret = (ngtcp2_callbacks){
-        .client_initial = server ? NULL : ngtcp2_crypto_client_initial_cb,
+        .client_initial = server ? NULL : quic_tls_begin,
         .recv_client_initial = server ? ngtcp2_crypto_recv_client_initial_cb : NULL,
-        .recv_crypto_data = on_crypto,
+        .recv_crypto_data = quic_tls_feed,
         .handshake_completed = on_handshake,
         .encrypt = ngtcp2_crypto_encrypt_cb,
         .decrypt = app ? decrypt : ngtcp2_crypto_decrypt_cb,
@@ -401,27 +386,26 @@ static void judge_alert(quic_conn *c, tern_error *ret_why)
 {
     tern_counters *count = &c->net->counters;
     uint8_t alert = ngtcp2_conn_get_tls_alert(c->q);
+    const char *text = c->tls != NULL ? tern_handshake_why(c->tls) : "the peer says too much";
+    int code = TERN_E_CRYPTO;
     switch (alert) {
-    case GNUTLS_A_NO_APPLICATION_PROTOCOL:
-    case GNUTLS_A_PROTOCOL_VERSION:
-    case GNUTLS_A_HANDSHAKE_FAILURE:
+    case TERN_ALERT_NO_APPLICATION_PROTOCOL:
+    case TERN_ALERT_PROTOCOL_VERSION:
+    case TERN_ALERT_HANDSHAKE_FAILURE:
         count->tls_nothing_common++;
-        tern_fail_wire(ret_why, TERN_E_NEGOTIATION, alert, "quic",
-                       "no TLS version, cipher or protocol in common (alert %u)", alert);
+        code = TERN_E_NEGOTIATION;
         break;
-    case GNUTLS_A_DECRYPT_ERROR:
+    case TERN_ALERT_DECRYPT_ERROR:
         count->tls_bad_signature++;
-        tern_fail_wire(ret_why, TERN_E_CRYPTO, alert, "quic",
-                       "the peer has not the key of its certificate (alert %u)", alert);
         break;
     default:
         count->tls_malformed++;
-        tern_fail_wire(ret_why, TERN_E_CRYPTO, alert, "quic", "the TLS handshake fails (alert %u)",
-                       alert);
     }
+    tern_fail_wire(ret_why, code, alert, "quic", "the TLS handshake fails: %s (alert %u)", text,
+                   alert);
 }
 
-/* What ngtcp2 or GnuTLS found wrong. */
+/* What ngtcp2 or TLS found wrong. */
 static void broken(quic_conn *c, int r)
 {
     tern_error why;
@@ -439,17 +423,6 @@ static void broken(quic_conn *c, int r)
     }
     quic_conn_say_goodbye(c, false, 0, r);
     quic_conn_fail(c, &why);
-}
-
-/* The first 0-RTT data of a client that was recognised: its conn need not wait for the end of the
- * handshake. */
-static void give_early(quic_conn *c)
-{
-    if (quic_conn_judge(c) != 0) {
-        broken(c, NGTCP2_ERR_CALLBACK_FAILURE);
-    } else {
-        quic_conn_give(c);
-    }
 }
 
 void quic_conn_read(quic_conn *c, tern_datagram *d)
@@ -479,8 +452,9 @@ void quic_conn_read(quic_conn *c, tern_datagram *d)
     } else if (r != 0) {
         broken(c, r);
     } else {
+        /* the first 0-RTT data of a client that was recognised: its conn need not wait */
         if (c->resumption.early && !c->given && c->base.stream_count > 0) {
-            give_early(c);
+            quic_conn_give(c);
         }
         if (handshaking && !c->over) {
             tern_defer_soon(c->base.loop, &c->turn);

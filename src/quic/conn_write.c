@@ -4,7 +4,7 @@
  *                                           | packet | packet | ... | shorter last |
  */
 #include "base/error.h"
-#include "quic/conn.h"
+#include "quic/tls.h"
 
 enum {
     SPANS = 4,      /* of a stream, to ngtcp2 at a time */
@@ -268,14 +268,12 @@ static void arm(quic_conn *c)
 /* ---- the turn ---- */
 
 /* ngtcp2 has the keys. All that is left for TLS are tickets: ours have left, and theirs have come
- * or are not asked for. An idle connection need not keep 15 KiB for it. */
+ * or are not asked for. */
 static void let_tls_go(quic_conn *c)
 {
     if (c->tls != NULL && c->complete &&
         (c->base.facts.inbound || !c->resumption.takes_part || c->resumption.fresh == 0)) {
-        ngtcp2_conn_set_tls_native_handle(c->q, NULL);
-        gnutls_deinit(c->tls);
-        c->tls = NULL;
+        quic_tls_free(c);
     }
 }
 
@@ -322,10 +320,8 @@ void quic_conn_say_goodbye(quic_conn *c, bool app, uint64_t code, int liberr)
     ngtcp2_ccerr_default(&why);
     if (app) {
         ngtcp2_ccerr_set_application_error(&why, code, NULL, 0);
-    } else if (liberr == NGTCP2_ERR_CRYPTO) { /* GnuTLS does not know why the peer was refused */
-        ngtcp2_ccerr_set_tls_alert(
-            &why, c->failure != NULL ? GNUTLS_A_BAD_CERTIFICATE : ngtcp2_conn_get_tls_alert(c->q),
-            NULL, 0);
+    } else if (liberr == NGTCP2_ERR_CRYPTO) {
+        ngtcp2_ccerr_set_tls_alert(&why, ngtcp2_conn_get_tls_alert(c->q), NULL, 0);
     } else {
         ngtcp2_ccerr_set_liberr(&why, liberr, NULL, 0);
     }

@@ -53,7 +53,7 @@ int quic_early_answered(quic_conn *c)
         return 0;
     }
     r->early = 0;
-    if ((gnutls_session_get_flags(c->tls) & GNUTLS_SFLAGS_EARLY_DATA) != 0) {
+    if (tern_handshake_early(c->tls)) {
         c->net->counters.quic_early++;
         return 0;
     }

@@ -10,6 +10,8 @@
 #include "quic/quic.h"
 #include "quic/tls.h"
 
+const tern_span quic_alpn = {(const uint8_t *)"libp2p", 6};
+
 enum { KNOWN_CIDS = 16 };          /* ids of a conn that are looked up one by one at its end */
 #define TOKEN_TIME (10 * TERN_SEC) /* for a client to come back with a Retry's token */
 

@@ -11,7 +11,6 @@
 #ifndef TERN_QUIC_ENDPOINT_H
 #define TERN_QUIC_ENDPOINT_H
 
-#include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
 
 #include "base/map.h"
@@ -38,13 +37,12 @@ enum {
 /* What a net's QUIC has in common: the certificate and the keys of tokens. */
 typedef struct tern_quic {
     tern_net *net;
-    gnutls_priority_t priority;                   /* made for the first connection; NULL before */
-    gnutls_certificate_credentials_t credentials; /* likewise */
-    uint8_t reset_key[32], token_key[32];         /* from the identity: they survive a restart */
-    uint8_t kept_key[32];                         /* of what is kept of servers; from it, too */
-    quic_tickets tickets;                         /* that we gave out */
-    tern_known known;                             /* certificates that were verified */
-    unsigned early_conns; /* incoming, with 0-RTT data, the handshake not done */
+    tern_cert *cert;                      /* made for the first connection; NULL before */
+    uint8_t reset_key[32], token_key[32]; /* from the identity: they survive a restart */
+    uint8_t kept_key[32];                 /* of what is kept of servers; from it, too */
+    quic_tickets tickets;                 /* that we gave out */
+    tern_known known;                     /* certificates that were verified */
+    unsigned early_conns;                 /* incoming, with 0-RTT data, the handshake not done */
     tern_list endpoints;
     /* where packets are written, within one call; a probe of the path may come behind a batch */
     uint8_t batch[QUIC_BATCH + QUIC_PACKET_LOCAL];
@@ -61,7 +59,7 @@ struct quic_endpoint {
     tern_listener *listener;         /* NULL: nobody listens */
     const struct tern_quic_app *app; /* another protocol that is listened for, or NULL; ... */
     tern_listener *app_listener;     /* ... by whom, */
-    struct tern_quic_shown *shown;   /* ... with this certificate */
+    const tern_cert *shown;          /* ... with this certificate */
     bool any_port;                   /* opened with port 0 */
     tern_map cids;                   /* connection id -> quic_conn */
     tern_list conns;                 /* quic_conn, all */
@@ -71,6 +69,8 @@ struct quic_endpoint {
     uint64_t looks_at;               /* ... so many that may be a peer's were looked at */
     unsigned looks;
 };
+
+extern const tern_span quic_alpn; /* "libp2p" */
 
 /* The net's, made when first needed: TERN_E_NOMEM, TERN_E_CRYPTO. */
 int quic_of(tern_net *net, tern_quic **ret, tern_error *reterr);

@@ -12,7 +12,7 @@
 #include "crypto/symmetric.h"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     ADDRESS = 1 + 2 + 16,
     HEAD = TERN_SHA256 + 6,
     TICKET_HEAD = 12,

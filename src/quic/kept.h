@@ -11,7 +11,7 @@ enum { QUIC_KEPT_TICKETS = 4, QUIC_KEPT_MAX = 16 << 10, QUIC_TOKEN_MAX = 256 };
 
 /* What one dial takes out. */
 typedef struct quic_kept {
-    uint8_t *session; /* GnuTLS' session data with the ticket; NULL: none */
+    uint8_t *session; /* a ticket and its keys, as resume.c writes them; NULL: none */
     size_t session_n;
     uint8_t params[128]; /* the server's transport parameters for 0-RTT data; none: it takes none */
     size_t params_n;

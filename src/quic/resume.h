@@ -4,25 +4,26 @@
 #define TERN_QUIC_RESUME_H
 
 #include "quic/conn.h"
-#include "quic/hello.h"
 #include "quic/kept.h"
 
 /* ---- the server ---- */
-/* A ClientHello has come, GnuTLS has not read it yet. */
-void quic_resume_hello(quic_conn *c, const uint8_t *p, size_t n);
-/* GnuTLS has decided whether it resumes. False: with a ticket that it must not take. */
-bool quic_resume_decided(quic_conn *c);
-/* A NewSessionTicket of ours, whole: whether it may leave. */
-bool quic_resume_issued(quic_conn *c, const uint8_t *p, size_t n);
+/* A ClientHello for libp2p has come: which ticket may be used, and how many will be given. */
+void quic_resume_hello(quic_conn *c, const tern_hello *hello, tern_answer *answer);
+/* The client has the key of its ticket: the ticket is used, and the client known. */
+void quic_resume_accepted(quic_conn *c);
 
 /* ---- the client ---- */
-/* Offers the ticket that a dial took; once its TLS session is made. */
+/* The ticket that a dial took, as the handshake takes it; *ret_age is how old it is. False: there
+ * is none. `ret` is in *kept. */
+bool quic_resume_ticket(const quic_conn *c, const quic_kept *kept, tern_ticket *ret,
+                        uint32_t *ret_age);
+/* It is offered; once the TLS session is made. Takes the server's key. */
 void quic_resume_offer(quic_conn *c, quic_kept *kept);
 /* The server gave us a ticket. */
-void quic_resume_keep(quic_conn *c);
+void quic_resume_keep(quic_conn *c, const tern_ticket *ticket);
 
 /* ---- both ---- */
-/* The handshake is done. An error when the peer that we resumed with is not who it must be. */
+/* The handshake is done. 0, or ngtcp2's error. */
 int quic_resume_done(quic_conn *c);
 
 /* ---- early.c: 0-RTT data ---- */

@@ -1,113 +1,201 @@
-/* GnuTLS for QUIC: see tls.h. Whom we talk to is judged by crypto/cert, as over TCP. */
+/* The wires between a handshake and ngtcp2 (RFC 9001, section 4): see tls.h. Whom we talk to is
+ * judged by crypto/cert, as over TCP. */
 #include "quic/tls.h"
 
-#include "base/bytes.h"
 #include "base/error.h"
-#include "crypto/cert.h"
-#include "quic/wiring.h"
+#include "quic/reset_at.h"
+#include "quic/resume.h"
 
-/* AES first: ChaCha20 is slow in GnuTLS. Tickets only with a fresh key exchange (psk_dhe_ke). No
- * record is ever sent for the sake of middleboxes. */
-static const char priority[] =
-    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+ECDHE-PSK:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-"
-    "POLY1305:"
-    "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE";
+enum { PARAMS_MAX = 512 };
 
-int quic_tls_show(const tern_cert *cert, gnutls_certificate_credentials_t *ret)
-{
-    uint8_t der[512];
-    ssize_t n = tern_cert_private(cert, der, sizeof der);
-    tern_span shown = tern_cert_der(cert);
-    /* GnuTLS only reads them */
-    gnutls_datum_t chain = {(uint8_t *)(uintptr_t)shown.data, (unsigned)shown.len};
-    gnutls_datum_t key = {der, n > 0 ? (unsigned)n : 0};
-    gnutls_certificate_credentials_t made = NULL;
-    int e = n < 0 || gnutls_certificate_allocate_credentials(&made) != 0 ||
-                    gnutls_certificate_set_x509_key_mem(made, &chain, &key, GNUTLS_X509_FMT_DER) < 0
-                ? TERN_E_CRYPTO
-                : 0;
-    tern_wipe(der, sizeof der);
-    if (e == 0) {
-        *ret = made;
-    } else if (made != NULL) {
-        gnutls_certificate_free_credentials(made);
-    }
-    return e;
-}
+/* ---- what a net's connections have in common ---- */
 
 int quic_tls_prepare(tern_quic *quic)
 {
     tern_net *net = quic->net;
-    tern_cert *cert;
-    int e = 0;
-    if (quic->priority == NULL && gnutls_priority_init(&quic->priority, priority, NULL) != 0) {
-        quic->priority = NULL;
-        return TERN_E_NOMEM;
-    }
-    if (quic->credentials == NULL) {
-        e = tern_cert_make(net->key, tern_loop_wall(net->loop), &cert);
-        if (e == 0) {
-            e = quic_tls_show(cert, &quic->credentials);
-            tern_cert_free(cert);
-        }
-    }
-    return e;
+    return quic->cert != NULL ? 0
+                              : tern_cert_make(net->key, tern_loop_wall(net->loop), &quic->cert);
 }
 
 void quic_tls_release(tern_quic *quic)
 {
-    if (quic->credentials != NULL) {
-        gnutls_certificate_free_credentials(quic->credentials);
-    }
-    if (quic->priority != NULL) {
-        gnutls_priority_deinit(quic->priority);
-    }
+    tern_cert_free(quic->cert);
 }
 
-int quic_tls_session(const tern_quic *quic, bool server, bool early, void *ref,
-                     int (*verify)(gnutls_session_t session), gnutls_session_t *ret)
+/* ---- the handshake tells ---- */
+
+static ngtcp2_encryption_level level_to(tern_level level)
 {
-    unsigned flags =
-        server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT | GNUTLS_KEY_SHARE_TOP;
-    flags |= early ? GNUTLS_ENABLE_EARLY_DATA | GNUTLS_NO_END_OF_EARLY_DATA : 0;
-    gnutls_session_t s;
-    if (gnutls_init(&s, flags) != 0) {
+    static const ngtcp2_encryption_level to[] = {
+        [TERN_LEVEL_INITIAL] = NGTCP2_ENCRYPTION_LEVEL_INITIAL,
+        [TERN_LEVEL_EARLY] = NGTCP2_ENCRYPTION_LEVEL_0RTT,
+        [TERN_LEVEL_HANDSHAKE] = NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE,
+        [TERN_LEVEL_TRAFFIC] = NGTCP2_ENCRYPTION_LEVEL_1RTT};
+    return to[level];
+}
+
+static tern_level level_from(ngtcp2_encryption_level level)
+{
+    return level == NGTCP2_ENCRYPTION_LEVEL_INITIAL     ? TERN_LEVEL_INITIAL
+           : level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE ? TERN_LEVEL_HANDSHAKE
+                                                        : TERN_LEVEL_TRAFFIC;
+}
+
+static int on_send(void *owner, tern_level level, const uint8_t *p, size_t n)
+{
+    quic_conn *c = owner;
+    int r = ngtcp2_conn_submit_crypto_data(c->q, level_to(level), p, n);
+    if (r != 0) {
+        ngtcp2_conn_set_tls_error(c->q, r);
+    }
+    return r == 0 ? 0 : TERN_E_NOMEM;
+}
+
+static int on_secret(void *owner, tern_level level, bool out, tern_aead_kind cipher,
+                     const uint8_t *secret, size_t n)
+{
+    quic_conn *c = owner;
+    if (level == TERN_LEVEL_EARLY && out && !c->resumption.early) {
+        return 0; /* it has nothing to say */
+    }
+    if (quic_keys_install(c, level, out, cipher, secret, n) != 0) {
         return TERN_E_NOMEM;
     }
-    if (gnutls_priority_set(s, quic->priority) != 0 ||
-        gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, quic->credentials) != 0 ||
-        quic_wire(s) != 0 ||
-        (server && early && gnutls_record_set_max_early_data_size(s, UINT32_MAX) != 0)) {
-        gnutls_deinit(s);
-        return TERN_E_NOMEM;
+    if (level == TERN_LEVEL_EARLY && !out) {
+        quic_early_accepted(c);
     }
-    if (server) {
-        gnutls_certificate_server_set_request(s, GNUTLS_CERT_REQUIRE);
-        gnutls_certificate_send_x509_rdn_sequence(s, 1); /* no names of authorities */
-    }
-    gnutls_session_set_verify_function(s, verify);
-    gnutls_session_set_ptr(s, ref);
-    *ret = s;
     return 0;
 }
 
-int quic_tls_peer(tern_net *net, gnutls_session_t session, tern_known *known, tern_key **ret,
-                  tern_error *reterr)
+static int on_params(void *owner, tern_span params)
 {
-    unsigned n = 0;
-    const char *text = "the peer shows no certificate";
-    const gnutls_datum_t *list = gnutls_certificate_get_peers(session, &n);
-    if (list == NULL || n != 1) {
-        net->counters.tls_bad_certificate++;
-        return tern_fail(reterr, TERN_E_PROTOCOL, "quic", "%s",
-                         n > 1 ? "the peer shows more than one certificate" : text);
+    quic_conn *c = owner;
+    int r = ngtcp2_conn_decode_and_set_remote_transport_params(c->q, params.data, params.len);
+    if (r != 0) {
+        ngtcp2_conn_set_tls_error(c->q, r);
     }
-    tern_span der = {list[0].data, list[0].size};
-    int e = tern_cert_verify(der, tern_loop_wall(net->loop), known, ret, &text);
-    if (e != 0) {
-        *(e == TERN_E_SIGNATURE ? &net->counters.tls_bad_signature
-                                : &net->counters.tls_bad_certificate) += 1;
-        return tern_fail(reterr, e, "quic", "%s", text);
+    return r == 0 ? 0 : TERN_E_PROTOCOL;
+}
+
+static ssize_t put_params(void *owner, uint8_t *out, size_t cap)
+{
+    const quic_conn *c = owner;
+    if (cap < PARAMS_MAX + QUIC_RESET_AT_PARAM_MAX) {
+        return TERN_E_TOO_LARGE;
     }
+    ngtcp2_ssize n = ngtcp2_conn_encode_local_transport_params(c->q, out, PARAMS_MAX);
+    if (n >= 0 && c->app != NULL) {
+        n += (ngtcp2_ssize)quic_reset_at_param(out + n);
+    }
+    return n < 0 ? TERN_E_NOMEM : n;
+}
+
+static int on_hello(void *owner, const tern_hello *hello, tern_answer *answer)
+{
+    quic_conn *c = owner;
+    int e = quic_app_choose(c, hello, answer);
+    if (e == 0 && answer->alpn.len == 0 && c->endpoint->listener != NULL &&
+        tern_hello_offers(hello, quic_alpn)) {
+        answer->alpn = quic_alpn;
+        answer->cert = c->endpoint->quic->cert;
+        answer->ask = true;
+        quic_resume_hello(c, hello, answer);
+    }
+    return e;
+}
+
+static void on_resumed(void *owner)
+{
+    quic_resume_accepted(owner);
+}
+
+static int on_certificate(void *owner, tern_span der, unsigned count)
+{
+    return quic_conn_judge(owner, der, count);
+}
+
+static int on_done(void *owner)
+{
+    quic_conn *c = owner;
+    ngtcp2_conn_tls_handshake_completed(c->q);
     return 0;
+}
+
+static void on_ticket(void *owner, const tern_ticket *ticket)
+{
+    quic_resume_keep(owner, ticket);
+}
+
+static const tern_handshake_ops ops = {
+    .send = on_send,
+    .secret = on_secret,
+    .params_in = on_params,
+    .params_out = put_params,
+    .hello = on_hello,
+    .resumed = on_resumed,
+    .certificate = on_certificate,
+    .done = on_done,
+    .ticket = on_ticket,
+};
+
+/* ---- the handshake is told ---- */
+
+int quic_tls_new(quic_conn *c, const tern_ticket *ticket, uint32_t age, bool early)
+{
+    bool server = c->base.facts.inbound;
+    tern_handshake_config config = {.server = server,
+                                    .params = NGTCP2_TLSEXT_QUIC_TRANSPORT_PARAMETERS_V1};
+    if (!server) {
+        bool own = c->app == NULL;
+        config.alpn =
+            own ? quic_alpn : (tern_span){(const uint8_t *)c->app->alpn, strlen(c->app->alpn)};
+        config.cert = own ? c->endpoint->quic->cert : NULL;
+        config.ticket = ticket;
+        config.ticket_age = age;
+        config.early = early;
+        config.asks = own && !c->net->no_resumption;
+        config.ask_fresh = QUIC_ASK_FRESH;
+        config.ask_again = QUIC_ASK_AGAIN;
+    }
+    c->tls = tern_handshake_new(&config, &ops, c);
+    return c->tls != NULL ? 0 : TERN_E_NOMEM;
+}
+
+void quic_tls_free(quic_conn *c)
+{
+    tern_handshake_free(c->tls);
+    c->tls = NULL;
+}
+
+/* What ngtcp2 shall tell the peer. */
+static int failed(quic_conn *c)
+{
+    int r = ngtcp2_conn_get_tls_error(c->q);
+    ngtcp2_conn_set_tls_alert(c->q, (uint8_t)tern_handshake_alert(c->tls));
+    return r != 0 ? r : NGTCP2_ERR_CRYPTO;
+}
+
+int quic_tls_begin(ngtcp2_conn *q, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    /* the keys of Initials, of either side; TLS is no part of it */
+    int r = ngtcp2_crypto_recv_client_initial_cb(q, ngtcp2_conn_get_dcid(q), user_data);
+    return r != 0 || tern_handshake_start(c->tls) == 0 ? r : NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+/* Once TLS is let go, nothing is expected of the peer: a server's tickets are of no use, and of a
+ * client there is nothing that it may send (RFC 9001, sections 4.4 and 6). */
+int quic_tls_feed(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_t offset,
+                  const uint8_t *data, size_t n, void *user_data)
+{
+    quic_conn *c = quic_conn_of(user_data);
+    (void)offset;
+    if (c->tls != NULL) {
+        return tern_handshake_feed(c->tls, level_from(level), data, n) == 0 ? 0 : failed(c);
+    }
+    if (!c->base.facts.inbound) {
+        return 0;
+    }
+    ngtcp2_conn_set_tls_alert(q, TERN_ALERT_UNEXPECTED_MESSAGE);
+    return NGTCP2_ERR_CRYPTO;
 }

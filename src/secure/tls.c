@@ -114,8 +114,8 @@ static int judge(void *owner, tern_span certificate, size_t n, tern_error *ret)
                       "the peer shows more than one certificate");
     }
     tern_tls_identity *id = t->op->net->tls;
-    int e =
-        tern_cert_verify(certificate, tern_loop_wall(t->op->net->loop), &id->known, &t->key, &text);
+    int e = tern_cert_verify(certificate, tern_loop_wall(t->op->net->loop), &id->known, &t->key,
+                             NULL, &text);
     if (e != 0) {
         return refuse_certificate(t, e, ret, text);
     }

@@ -45,14 +45,8 @@ static int show(tern_webtransport *w)
 {
     uint64_t number = tern_wt_cert_at(seconds(w), w->phase);
     uint8_t hashes[WT_HASHES][WT_HASH];
-    tern_quic_shown *shown;
     tern_cert *cert;
     int code = derive(w, number, &cert, hashes[1]);
-    if (code != 0) {
-        return code;
-    }
-    code = tern_quic_shown_new(cert, &shown);
-    tern_cert_free(cert);
     if (code != 0) {
         return code;
     }
@@ -61,12 +55,12 @@ static int show(tern_webtransport *w)
         code = derive(w, number + 1, NULL, hashes[2]);
     }
     if (code != 0) {
-        tern_quic_shown_free(shown);
+        tern_cert_free(cert);
         return code;
     }
-    tern_quic_shown_free(w->before);
+    tern_cert_free(w->before);
     w->before = w->shown;
-    w->shown = shown;
+    w->shown = cert;
     w->number = number;
     memcpy(w->hashes, hashes, sizeof hashes);
     return 0;
@@ -142,8 +136,8 @@ void tern_webtransport_free(tern_net *net)
     tern_webtransport *w = net->webtransport;
     if (w != NULL) {
         tern_timer_stop(&w->change);
-        tern_quic_shown_free(w->shown);
-        tern_quic_shown_free(w->before);
+        tern_cert_free(w->shown);
+        tern_cert_free(w->before);
         tern_free(w);
         net->webtransport = NULL;
     }

@@ -15,7 +15,7 @@ typedef struct tern_webtransport {
     tern_net *net;
     tern_list listeners;
     uint64_t phase, number;
-    tern_quic_shown *shown, *before; /* handshakes with the last one may still be under way */
+    tern_cert *shown, *before; /* the listeners hear of the change a moment later */
     uint8_t hashes[WT_HASHES][WT_HASH];
     tern_timer change;
 } tern_webtransport;
