@@ -3,39 +3,46 @@
 
 #include <openssl/x509.h>
 
+#include "crypto/hash.h"
+
+/* A context that signs or verifies hashes. EVP_DigestSign and its like look the hash up by name
+ * each time, which takes a fifth of what signing does. */
+static EVP_PKEY_CTX *start(EVP_PKEY *pkey, int (*init)(EVP_PKEY_CTX *ctx))
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+    if (ctx == NULL || init(ctx) != 1 ||
+        (EVP_PKEY_is_a(pkey, "RSA") && EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) != 1)) {
+        EVP_PKEY_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
 ssize_t tern_evp_sign_sha256(EVP_PKEY *pkey, const tern_span *v, unsigned n, uint8_t *out,
                              size_t cap)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t hash[TERN_SHA256];
+    EVP_PKEY_CTX *ctx = tern_sha256(v, n, hash) == 0 ? start(pkey, EVP_PKEY_sign_init) : NULL;
     size_t need = 0;
     ssize_t result = TERN_E_CRYPTO;
-    bool ok =
-        ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1;
-    for (unsigned i = 0; ok && i < n; i++) {
-        ok = EVP_DigestSignUpdate(ctx, v[i].data, v[i].len) == 1;
-    }
-    if (ok && EVP_DigestSignFinal(ctx, NULL, &need) == 1) {
+    if (ctx != NULL && EVP_PKEY_sign(ctx, NULL, &need, hash, sizeof hash) == 1) {
         if (need > cap) {
             result = TERN_E_TOO_LARGE;
-        } else if (EVP_DigestSignFinal(ctx, out, &need) == 1) {
+        } else if (EVP_PKEY_sign(ctx, out, &need, hash, sizeof hash) == 1) {
             result = (ssize_t)need;
         }
     }
-    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_CTX_free(ctx);
     return result;
 }
 
 int tern_evp_verify_sha256(EVP_PKEY *pkey, const tern_span *v, unsigned n, const uint8_t *sig,
                            size_t sig_n)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok =
-        ctx != NULL && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1;
-    for (unsigned i = 0; ok && i < n; i++) {
-        ok = EVP_DigestVerifyUpdate(ctx, v[i].data, v[i].len) == 1;
-    }
-    ok = ok && EVP_DigestVerifyFinal(ctx, sig, sig_n) == 1;
-    EVP_MD_CTX_free(ctx);
+    uint8_t hash[TERN_SHA256];
+    EVP_PKEY_CTX *ctx = tern_sha256(v, n, hash) == 0 ? start(pkey, EVP_PKEY_verify_init) : NULL;
+    bool ok = ctx != NULL && EVP_PKEY_verify(ctx, sig, sig_n, hash, sizeof hash) == 1;
+    EVP_PKEY_CTX_free(ctx);
     return ok ? 0 : TERN_E_SIGNATURE;
 }
 

@@ -111,7 +111,10 @@ int tern_spki_verify(tern_span spki, uint16_t scheme, tern_span what, tern_span 
     EVP_PKEY *pkey = kind == TERN_SPKI_P256 || kind == TERN_SPKI_P384
                          ? tern_evp_ec_public(spki)
                          : d2i_PUBKEY(NULL, &p, (long)spki.len);
-    bool ok = pkey != NULL && signed_by(pkey, a, what, signature);
+    bool ok = pkey != NULL &&
+              (kind == TERN_SPKI_P256
+                   ? tern_evp_verify_sha256(pkey, &what, 1, signature.data, signature.len) == 0
+                   : signed_by(pkey, a, what, signature));
     EVP_PKEY_free(pkey);
     ERR_pop_to_mark();
     return ok ? 0 : TERN_E_SIGNATURE;
