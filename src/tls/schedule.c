@@ -123,26 +123,27 @@ int tls_early_traffic(tern_handshake *h, tern_aead_kind cipher, const uint8_t *h
     return e;
 }
 
-int tls_handshake_secrets(tern_handshake *h)
+/* The secrets of both sides, of the transcript so far. */
+static int derive_both(tern_handshake *h, const char *of_client, const char *of_server,
+                       uint8_t *ret_client, uint8_t *ret_server)
 {
     tern_hash_kind kind = tls_hash(h->cipher);
     uint8_t hash[TERN_HASH_MAX];
     int e = tern_hash_now(h->transcript, hash);
     if (e == 0) {
-        e = derive(kind, h->secret, "c hs traffic", hash, h->client);
+        e = derive(kind, h->secret, of_client, hash, ret_client);
     }
-    return e == 0 ? derive(kind, h->secret, "s hs traffic", hash, h->server) : e;
+    return e == 0 ? derive(kind, h->secret, of_server, hash, ret_server) : e;
+}
+
+int tls_handshake_secrets(tern_handshake *h)
+{
+    return derive_both(h, "c hs traffic", "s hs traffic", h->client, h->server);
 }
 
 int tls_app_secrets(tern_handshake *h)
 {
-    tern_hash_kind kind = tls_hash(h->cipher);
-    uint8_t hash[TERN_HASH_MAX];
-    int e = tern_hash_now(h->transcript, hash);
-    if (e == 0) {
-        e = derive(kind, h->secret, "c ap traffic", hash, h->client_app);
-    }
-    return e == 0 ? derive(kind, h->secret, "s ap traffic", hash, h->server_app) : e;
+    return derive_both(h, "c ap traffic", "s ap traffic", h->client_app, h->server_app);
 }
 
 int tls_resumption(tern_handshake *h)
