@@ -457,9 +457,17 @@ static int on_request(tern_handshake *h, tern_span body)
         return tls_malformed(h, "the CertificateRequest does not parse");
     }
     while (list.len > 0) {
-        if (!tls_take_extension(&list, &type, &v) ||
-            (type == TLS_EXT_SIGNATURE_ALGORITHMS &&
-             (!tls_take_vector(&v, 2, &schemes) || v.len != 0))) {
+        if (!tls_take_extension(&list, &type, &v)) {
+            return tls_malformed(h, "the CertificateRequest does not parse");
+        }
+        if (type != TLS_EXT_SIGNATURE_ALGORITHMS) {
+            continue;
+        }
+        if (schemes.data != NULL) {
+            return tls_illegal(h, "the CertificateRequest has an extension twice");
+        }
+        if (!tls_take_vector(&v, 2, &schemes) || v.len != 0 || schemes.len == 0 ||
+            schemes.len % 2 != 0) {
             return tls_malformed(h, "the CertificateRequest does not parse");
         }
     }

@@ -104,11 +104,15 @@ static size_t length_of(const uint8_t *head)
     return (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
 }
 
+/* What may be long is so only where it may come. */
 static int check_head(tern_handshake *h, const uint8_t *head)
 {
-    size_t most = head[0] == TLS_CERTIFICATE          ? CERTIFICATE_MAX
-                  : head[0] == TLS_NEW_SESSION_TICKET ? TICKET_MESSAGE_MAX
-                                                      : HELLO_MAX;
+    bool certificate =
+        h->state == TLS_WAIT_CERTIFICATE || h->state == TLS_WAIT_CERTIFICATE_OR_REQUEST;
+    bool ticket = h->state == TLS_DONE && !h->config.server;
+    size_t most = certificate && head[0] == TLS_CERTIFICATE     ? CERTIFICATE_MAX
+                  : ticket && head[0] == TLS_NEW_SESSION_TICKET ? TICKET_MESSAGE_MAX
+                                                                : HELLO_MAX;
     return length_of(head) <= most ? 0
                                    : tls_fail(h, TERN_E_TOO_LARGE, TERN_ALERT_DECODE_ERROR,
                                               "a message of the handshake is too long");
@@ -117,19 +121,20 @@ static int check_head(tern_handshake *h, const uint8_t *head)
 static int take_message(tern_handshake *h, tern_span whole)
 {
     tern_span body = {whole.data + TLS_HEAD, whole.len - TLS_HEAD};
-    if (h->in_level != expected_level(h)) {
-        return tls_fail(h, TERN_E_PROTOCOL, TERN_ALERT_UNEXPECTED_MESSAGE,
-                        "a message comes under the wrong keys");
-    }
     return h->config.server ? tls_server_message(h, whole.data[0], body, whole)
                             : tls_client_message(h, whole.data[0], body, whole);
 }
 
-/* Takes one message from the front, or keeps the part that there is. */
-static int feed(tern_handshake *h, tern_span *rest)
+/* Takes one message from the front, or keeps the part that there is. Where keys change no part is
+ * left: it would be under the old ones (section 5.1). */
+static int feed(tern_handshake *h, tern_level level, tern_span *rest)
 {
     tern_span part, whole;
     size_t kept = tern_buf_len(&h->in);
+    if (level != expected_level(h)) {
+        return tls_fail(h, TERN_E_PROTOCOL, TERN_ALERT_UNEXPECTED_MESSAGE,
+                        "a message comes under the wrong keys");
+    }
     if (kept == 0 && rest->len >= TLS_HEAD && rest->len - TLS_HEAD >= length_of(rest->data)) {
         int e = check_head(h, rest->data);
         if (e == 0) {
@@ -165,13 +170,8 @@ int tern_handshake_feed(tern_handshake *h, tern_level level, const uint8_t *p, s
     if (h->state == TLS_FAILED) {
         return TERN_E_STATE;
     }
-    if (level != h->in_level && tern_buf_len(&h->in) > 0) {
-        return tls_fail(h, TERN_E_PROTOCOL, TERN_ALERT_UNEXPECTED_MESSAGE,
-                        "new keys come in the middle of a message");
-    }
-    h->in_level = level;
     while (rest.len > 0 && e == 0) {
-        e = feed(h, &rest);
+        e = feed(h, level, &rest);
     }
     if (e != 0) {
         tls_fail_inside(h, e); /* unless it said itself why */

@@ -54,7 +54,6 @@ struct tern_handshake {
     tern_alert alert;
     const char *why;
     tern_buf in; /* a message that did not come whole */
-    tern_level in_level;
     tls_out out; /* messages that go out together */
     tern_level out_level;
 
