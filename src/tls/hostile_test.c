@@ -241,7 +241,9 @@ static void insert(end_message *m, size_t at, const void *p, size_t n)
     m->bytes = realloc(m->bytes, m->n + n);
     assert_non_null(m->bytes);
     memmove(m->bytes + at + n, m->bytes + at, m->n - at);
-    memcpy(m->bytes + at, p, n);
+    if (n > 0) {
+        memcpy(m->bytes + at, p, n);
+    }
     m->n += n;
 }
 
