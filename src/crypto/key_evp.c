@@ -28,8 +28,8 @@ ssize_t tern_evp_sign_sha256(EVP_PKEY *pkey, const tern_span *v, unsigned n, uin
     if (ctx != NULL && EVP_PKEY_sign(ctx, NULL, &need, hash, sizeof hash) == 1) {
         if (need > cap) {
             result = TERN_E_TOO_LARGE;
-        } else if (EVP_PKEY_sign(ctx, out, &need, hash, sizeof hash) == 1) {
-            result = (ssize_t)need;
+        } else if (EVP_PKEY_sign(ctx, out, &need, hash, sizeof hash) == 1 && need <= cap) {
+            result = (ssize_t)need; /* ECDSA without memory says success and a length of -1 */
         }
     }
     EVP_PKEY_CTX_free(ctx);
