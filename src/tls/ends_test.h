@@ -41,7 +41,7 @@ typedef struct end {
     tern_answer answer;
     const char *alpn; /* of the server: what it accepts */
     const char *params;
-    int refuse_params, refuse_hello, refuse_certificate, refuse_done; /* codes */
+    int refuse_params, refuse_hello, refuse_certificate, refuse_done, no_params; /* codes */
     uint16_t only_suite, no_group, no_share; /* client: one suite; X25519 left out of those lists */
     tern_span more;                          /* client: extensions of others */
     /* what it was told */
@@ -151,6 +151,9 @@ static inline ssize_t end_put_params(void *owner, uint8_t *out, size_t cap)
     end *e = owner;
     size_t n = strlen(e->params);
     assert_true(n <= cap);
+    if (e->no_params != 0) {
+        return e->no_params;
+    }
     memcpy(out, e->params, n);
     if (!e->server && !e->h->out.failed) {
         end_offer(e);
@@ -399,5 +402,40 @@ static inline void ends_ticket(uint16_t suite, bool early, tern_ticket *ret, ter
     ret->bytes.data = bytes;
     ends_clear(&both);
 }
+
+/* ---- kinds of handshakes: the server asks for a certificate, and takes early data ---- */
+
+enum { FULL, EARLY, RETRIED, KINDS, NO_GROUP = 0x1a1a };
+
+typedef struct scene {
+    ends both;
+    tern_ticket ticket;
+    tern_psk psk;
+} scene;
+
+static inline void scene_begin(scene *s, int kind)
+{
+    tern_handshake_config config = end_client_config();
+    s->both.s.answer = (tern_answer){.ask = true, .tickets = 2};
+    if (kind != FULL) {
+        static tern_ticket ticket; /* the same for all: only one key changes hands */
+        static tern_psk psk;
+        if (ticket.bytes.len == 0) {
+            ends_ticket(0, true, &ticket, &psk);
+        }
+        s->ticket = ticket;
+        s->psk = psk;
+        config.ticket = &s->ticket;
+        config.early = true;
+        s->both.s.answer.psk = &s->psk;
+        s->both.s.answer.early = true;
+    }
+    if (kind == RETRIED) {
+        s->both.c.no_share = s->both.c.no_group = NO_GROUP;
+    }
+    ends_begin(&s->both, &config);
+}
+
+#define BYTES(text) (text), sizeof(text) - 1
 
 #endif

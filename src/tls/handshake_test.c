@@ -276,8 +276,6 @@ static void test_wrong_key(void **state)
 
 /* ---- retried ---- */
 
-enum { NO_GROUP = 0x1a1a };
-
 /* X25519 that was not guessed, and P-256 since nothing else is left. */
 static void test_retry(void **state)
 {
@@ -365,6 +363,7 @@ static void test_owner_refuses(void **state)
     ends a = {.s.refuse_params = TERN_E_LIMIT}, b = {.c.refuse_params = TERN_E_LIMIT};
     ends c = {.s.refuse_certificate = TERN_E_PEER_ID}, d = {.c.refuse_certificate = TERN_E_PEER_ID};
     ends e = {.s.refuse_hello = TERN_E_STATE}, f = {.s.refuse_done = TERN_E_LIMIT};
+    ends g = {.s.no_params = TERN_E_NOMEM}, h = {.c.no_params = TERN_E_NOMEM};
     (void)state;
     refused(&a, &a.s, TERN_E_LIMIT, TERN_ALERT_ILLEGAL_PARAMETER);
     refused(&b, &b.c, TERN_E_LIMIT, TERN_ALERT_ILLEGAL_PARAMETER);
@@ -372,6 +371,8 @@ static void test_owner_refuses(void **state)
     refused(&d, &d.c, TERN_E_PEER_ID, TERN_ALERT_BAD_CERTIFICATE);
     refused(&e, &e.s, TERN_E_STATE, TERN_ALERT_INTERNAL_ERROR);
     refused(&f, &f.s, TERN_E_LIMIT, TERN_ALERT_INTERNAL_ERROR);
+    refused(&g, &g.s, TERN_E_NOMEM, TERN_ALERT_INTERNAL_ERROR);
+    refused(&h, &h.c, TERN_E_NOMEM, TERN_ALERT_INTERNAL_ERROR);
 }
 
 /* ---- pieces ---- */
@@ -454,6 +455,31 @@ static void test_unknown_extensions(void **state)
 
 /* ---- memory ---- */
 
+/* A ticket that finds no memory is not given, and costs nothing but itself. */
+static void test_ticket_memory(void **state)
+{
+    bool whole = false;
+    (void)state;
+    for (size_t i = 1; !whole; i++) {
+        ends both = {.s.answer = {.tickets = -1}};
+        const tern_handshake_config config = end_client_config();
+        tern_psk psk;
+        ends_begin(&both, &config);
+        ends_run(&both);
+        ends_check(&both);
+        tern_mem_fail_at(i, 0);
+        int e = tern_handshake_give(both.s.h, (tern_span){(const uint8_t *)"ticket", 6}, 1, 1, true,
+                                    &psk);
+        whole = tern_mem_count() < i;
+        tern_mem_fail_at(0, 0);
+        assert_int_equal(e, whole ? 0 : TERN_E_NOMEM);
+        ends_run(&both);
+        assert_int_equal(both.c.tickets, whole);
+        assert_true(ends_done(&both));
+        ends_clear(&both);
+    }
+}
+
 /* Each allocation fails in turn: an end may fail, and both never end up differently. */
 static void starve(bool again_and_retried)
 {
@@ -467,7 +493,8 @@ static void starve(bool again_and_retried)
     config.early = true;
     size_t alive = tern_mem_alive();
     for (size_t i = 1; !whole; i++) {
-        ends both = {.s.answer = {.ask = true, .tickets = 1}};
+        ends both = {.on_way = again_and_retried ? NULL : byte_by_byte,
+                     .s.answer = {.ask = true, .tickets = 1}};
         if (again_and_retried) {
             both.c.no_share = both.c.no_group = NO_GROUP;
             both.s.answer.psk = &psk;
@@ -521,6 +548,7 @@ int main(void)
                                        cmocka_unit_test(test_owner_refuses),
                                        cmocka_unit_test(test_pieces),
                                        cmocka_unit_test(test_unknown_extensions),
-                                       cmocka_unit_test(test_memory)};
+                                       cmocka_unit_test(test_memory),
+                                       cmocka_unit_test(test_ticket_memory)};
     return TERN_TEST_MAIN(tests);
 }

@@ -37,8 +37,6 @@ static void release(void *p, const char *file, int line)
     free(p);
 }
 
-enum { NO_GROUP = 0x1a1a };
-
 /* Whether it came to its end. `p256`: after a request for another hello, with that group. */
 static bool handshake(bool p256)
 {
