@@ -1,7 +1,7 @@
 /* ClientHellos: what they say, and that none is read beyond its end. */
 #include "tls/hello.h"
 
-#include "base/test.h"
+#include "tls/ends_test.h"
 
 /* RFC 8448, section 4 has no ALPN and no ticket_request: these extensions are put together here. */
 typedef struct maker {
@@ -123,9 +123,99 @@ static void test_hostile(void **state)
     assert_int_not_equal(read_hello(m.bytes, m.n, &h), 0);
 }
 
+/* ---- a browser's ---- */
+
+/* An extension with a list, whose length has `size` bytes; 0: it has none. */
+static void list(tls_out *o, uint16_t type, unsigned size, const void *p, size_t n)
+{
+    size_t extension = tls_open_extension(o, type), at = tls_open(o, size);
+    tls_put(o, p, n);
+    if (size > 0) {
+        tls_close(o, at, size);
+    }
+    TLS_CLOSE_EXTENSION(o, extension);
+}
+
+static void put_shares(tls_out *o)
+{
+    static const uint8_t key[1216] = {9}; /* ML-KEM's with X25519 has so many bytes */
+    static const struct {
+        uint16_t group, n;
+    } shares[] = {{0x5a5a, 1}, {4588, sizeof key}, {TLS_X25519, TERN_X25519}};
+    size_t extension = tls_open_extension(o, TLS_EXT_KEY_SHARE), all = tls_open(o, 2);
+    for (size_t i = 0; i < 3; i++) {
+        tls_put16(o, shares[i].group);
+        tls_put16(o, shares[i].n);
+        tls_put(o, key, shares[i].n);
+    }
+    tls_close(o, all, 2);
+    TLS_CLOSE_EXTENSION(o, extension);
+}
+
+/* As browsers write it: values that mean nothing in every list (RFC 8701), groups, algorithms and
+ * extensions that we know nothing of, and more bytes than a datagram has. */
+static void put_browser(tls_out *o, const char *alpn, size_t alpn_n)
+{
+    static const uint8_t random[TLS_RANDOM] = {1}, hidden[600] = {0};
+    size_t whole = tls_open_message(o, TLS_CLIENT_HELLO);
+    tls_put16(o, TLS_LEGACY_VERSION);
+    tls_put(o, random, sizeof random);
+    tls_put(o, "\0\0\10\x4a\x4a\x13\1\x13\2\x13\3\1\0", 13);
+    size_t extensions = tls_open(o, 2);
+    list(o, 0xaaaa, 0, NULL, 0);
+    list(o, 0, 2, "\0\0\7example", 10);
+    list(o, TLS_EXT_SUPPORTED_GROUPS, 2, "\x5a\x5a\x11\xec\0\x1d\0\x17\0\x18", 10);
+    list(o, TLS_EXT_SIGNATURE_ALGORITHMS, 2, "\x8a\x8a\4\3\10\4\4\1\5\3\10\5\5\1\10\6\6\1", 18);
+    list(o, TLS_EXT_ALPN, 2, alpn, alpn_n);
+    list(o, 17513, 2, "\2h3", 3);   /* application settings */
+    list(o, 27, 1, "\0\2", 2);      /* compressed certificates */
+    list(o, 65037, 0, hidden, 600); /* an encrypted hello, or what looks like it */
+    list(o, TLS_EXT_SUPPORTED_VERSIONS, 1, "\x6a\x6a\3\4", 4);
+    list(o, TLS_EXT_PSK_MODES, 1, "\1", 1);
+    put_shares(o);
+    list(o, END_PARAMS, 0, "of a browser", 12);
+    list(o, 0x2a2a, 0, "", 1);
+    tls_close(o, extensions, 2);
+    TLS_CLOSE_MESSAGE(o, whole);
+    assert_false(o->failed);
+}
+
+static void test_browser(void **state)
+{
+    static const struct {
+        const char *alpn;
+        size_t n;
+        bool fits;
+    } all[] = {{"\2h3", 3, true}, {"\2\xca\xca\2h3\2h2", 9, true}, {"\2h2\5h3-29", 9, false}};
+    const tern_handshake_config config = {.server = true, .params = END_PARAMS};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t piece = 1; piece < 4000; piece += 500) {
+            tls_out o = {.failed = false};
+            end e = {.alpn = "h3", .answer = {.tickets = -1}};
+            put_browser(&o, all[i].alpn, all[i].n);
+            size_t n = tern_buf_len(&o.buf);
+            assert_true(n > 1500);
+            end_begin(&e, &config);
+            for (size_t at = 0; at < n; at += piece) {
+                end_feed(&e, TERN_LEVEL_INITIAL, tern_buf_data(&o.buf) + at,
+                         n - at < piece ? n - at : piece);
+            }
+            assert_string_equal(e.said, all[i].fits ? "params hello send0 out2 in2 send2 out3"
+                                                    : "params hello");
+            assert_int_equal(e.error, all[i].fits ? 0 : TERN_E_NEGOTIATION);
+            assert_true(!all[i].fits || e.h->share.group == TLS_X25519);
+            assert_true(!all[i].fits || e.h->cipher == TERN_AES_128_GCM);
+            end_clear(&e);
+            tern_buf_free(&o.buf);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole), cmocka_unit_test(test_others),
-                                       cmocka_unit_test(test_hostile)};
+                                       cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_browser)};
     return TERN_TEST_MAIN(tests);
 }
