@@ -103,7 +103,7 @@ int quic_keys_install(quic_conn *c, tern_level level, bool out, tern_aead_kind c
     if (r != 0) { /* else they are the connection's */
         ngtcp2_crypto_delete_crypto_aead_ctx_cb(c->q, &k.aead, c);
         ngtcp2_crypto_delete_crypto_cipher_ctx_cb(c->q, &k.header, c);
-        return -1;
     }
-    return 0;
+    tern_wipe(&k, sizeof k);
+    return r == 0 ? 0 : -1;
 }
