@@ -15,7 +15,7 @@ typedef struct peer {
 } peer;
 
 typedef struct options {
-    const char *ciphers, *groups; /* of its priority string */
+    const char *ciphers, *groups, *signatures; /* of its priority string */
     unsigned flags;
     const tern_cert *cert;
     bool ask;
@@ -123,9 +123,10 @@ static void peer_begin(peer *q, end *e, bool server, const options *o)
     e->params = "of another";
     snprintf(priority, sizeof priority,
              "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:%s:-GROUP-ALL:%s:"
-             "%%DISABLE_TLS13_COMPAT_MODE",
+             "%%DISABLE_TLS13_COMPAT_MODE%s",
              o->ciphers != NULL ? o->ciphers : all_ciphers,
-             o->groups != NULL ? o->groups : both_groups);
+             o->groups != NULL ? o->groups : both_groups,
+             o->signatures != NULL ? o->signatures : "");
     unsigned flags = o->flags | GNUTLS_NO_END_OF_EARLY_DATA |
                      (server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
                      (o->early || o->replay != NULL ? GNUTLS_ENABLE_EARLY_DATA : 0);
@@ -145,7 +146,8 @@ static void peer_begin(peer *q, end *e, bool server, const options *o)
                          GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE),
                      0);
     if (o->ask) {
-        gnutls_certificate_server_set_request(q->s, GNUTLS_CERT_REQUIRE);
+        gnutls_certificate_server_set_request(q->s, o->signatures != NULL ? GNUTLS_CERT_REQUEST
+                                                                          : GNUTLS_CERT_REQUIRE);
     }
     if (o->ticket_key != NULL) {
         assert_int_equal(gnutls_session_ticket_enable_server(q->s, o->ticket_key), 0);
@@ -314,6 +316,31 @@ static void test_certificates(void **state)
     }
 }
 
+/* An end that verifies nothing but Ed25519: our client shows no certificate when that is asked for,
+ * our server has none that would do. */
+static void test_signatures(void **state)
+{
+    static const char ed25519[] = ":-SIGN-ALL:+SIGN-EDDSA-ED25519";
+    const tern_handshake_config config = end_client_config(),
+                                server = {.server = true, .params = END_PARAMS};
+    const forge f = {.key = "ED25519", .no_extension = true};
+    tern_cert *cert = forge_cert(NULL, &f);
+    ends both = {.count = 0}, other = {.s.answer = {.tickets = -1}};
+    peer q = {.done = false}, p = {.done = false};
+    unsigned n;
+    (void)state;
+    serve(&both, &q, &(options){.signatures = ed25519, .cert = cert, .ask = true}, &config);
+    assert_null(gnutls_certificate_get_peers(q.s, &n));
+    end_begin(&other.s, &server);
+    peer_begin(&p, &other.c, false, &(options){.signatures = ed25519});
+    run(&p, &other.s);
+    assert_int_equal(other.s.error, TERN_E_NEGOTIATION);
+    assert_int_equal(tern_handshake_alert(other.s.h), TERN_ALERT_HANDSHAKE_FAILURE);
+    clear(&both, &q);
+    clear(&other, &p);
+    tern_cert_free(cert);
+}
+
 /* ---- tickets ---- */
 
 static int remember(void *context, time_t until, const gnutls_datum_t *key,
@@ -428,9 +455,12 @@ static void test_our_tickets(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server),       cmocka_unit_test(test_client),
-        cmocka_unit_test(test_certificates), cmocka_unit_test(test_its_tickets),
-        cmocka_unit_test(test_our_tickets),  cmocka_unit_test(test_its_tickets_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_server),
+                                       cmocka_unit_test(test_client),
+                                       cmocka_unit_test(test_certificates),
+                                       cmocka_unit_test(test_signatures),
+                                       cmocka_unit_test(test_its_tickets),
+                                       cmocka_unit_test(test_our_tickets),
+                                       cmocka_unit_test(test_its_tickets_refused)};
     return TERN_TEST_MAIN(tests);
 }
