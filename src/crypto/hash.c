@@ -135,7 +135,12 @@ int tern_sha1(const void *p, size_t n, uint8_t out[20])
 
 /* ---- HMAC and HKDF ---- */
 
-enum { HMAC_BLOCK_MAX = 128, HMAC_SPANS = 4 };
+enum {
+    HMAC_BLOCK_MAX = 128,
+    HMAC_SPANS = 4,
+    LABEL = 12, /* characters, besides the prefix */
+    LABEL_MAX = 2 + 1 + 6 + LABEL + 1 + TERN_HASH_MAX + 1,
+};
 
 /* One hash context for the HMACs of a call. OpenSSL's own HMAC makes several for each and looks the
  * hash up by name, which takes as long as the hashing. */
@@ -246,4 +251,30 @@ int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uin
     }
     tern_wipe(both, sizeof both);
     return code;
+}
+
+int tern_hkdf_label(tern_hash_kind kind, const uint8_t *secret, const char *label,
+                    tern_span context, uint8_t *out, size_t n)
+{
+    uint8_t info[LABEL_MAX], block[TERN_HASH_MAX], *p = info;
+    size_t len = strlen(label), size = tern_hash_size(kind);
+    assert(n <= size && len <= LABEL && context.len <= TERN_HASH_MAX);
+    tern_put16(p, (uint16_t)n);
+    p[2] = (uint8_t)(6 + len);
+    memcpy(p + 3, "tls13 ", 6);
+    memcpy(p + 9, label, len);
+    p += 9 + len;
+    *p++ = (uint8_t)context.len;
+    if (context.len > 0) {
+        memcpy(p, context.data, context.len);
+    }
+    p += context.len;
+    *p++ = 1; /* the number of the block (RFC 5869, section 2.3): one is enough */
+    const tern_span v = {info, (size_t)(p - info)};
+    int e = tern_hmac(kind, (tern_span){secret, size}, &v, 1, block);
+    if (e == 0) {
+        memcpy(out, block, n);
+    }
+    tern_wipe(block, sizeof block);
+    return e;
 }

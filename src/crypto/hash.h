@@ -34,6 +34,10 @@ int tern_hmac_sha256(const uint8_t *key, size_t key_n, const tern_span *v, unsig
 /* Noise's HKDF with two outputs, on SHA-256. */
 int tern_hkdf2(const uint8_t chaining[32], const uint8_t *ikm, size_t ikm_n, uint8_t out1[32],
                uint8_t out2[32]);
+/* TLS' HKDF-Expand-Label (RFC 8446, section 7.1) of a secret as long as the hash: n bytes, at most
+ * the hash's length; a label of at most 12 characters, a context of at most TERN_HASH_MAX bytes. */
+int tern_hkdf_label(tern_hash_kind kind, const uint8_t *secret, const char *label,
+                    tern_span context, uint8_t *out, size_t n);
 /* RFC 5869 on SHA-256 (derived certificates). TERN_E_INVALID: n is more than 255 blocks. */
 int tern_hkdf(tern_span secret, tern_span salt, tern_span info, uint8_t *out, size_t n);
 

@@ -7,14 +7,10 @@
 
 #include <assert.h>
 
-#include <openssl/hmac.h>
-
 #include <tern/error.h>
 
 #include "base/mem.h"
 #include "crypto/symmetric.h"
-
-enum { LABEL_MAX = 2 + 1 + 32 + 1 + 1 };
 
 /* Of full records under AES-GCM RFC 8446 allows 2^24.5; ChaCha20 has no such limit, and loses
  * nothing by it. */
@@ -37,11 +33,12 @@ struct tern_tls_records {
 static const struct suite {
     uint16_t number;
     tern_aead_kind aead;
-    size_t key, hash; /* bytes */
+    size_t key; /* bytes */
+    tern_hash_kind hash;
 } suites[] = {
-    {TERN_TLS_AES_128_GCM_SHA256, TERN_AES_128_GCM, 16, 32},
-    {TERN_TLS_AES_256_GCM_SHA384, TERN_AES_256_GCM, 32, 48},
-    {TERN_TLS_CHACHA20_POLY1305_SHA256, TERN_CHACHA20_POLY1305, 32, 32},
+    {TERN_TLS_AES_128_GCM_SHA256, TERN_AES_128_GCM, 16, TERN_HASH_SHA256},
+    {TERN_TLS_AES_256_GCM_SHA384, TERN_AES_256_GCM, 32, TERN_HASH_SHA384},
+    {TERN_TLS_CHACHA20_POLY1305_SHA256, TERN_CHACHA20_POLY1305, 32, TERN_HASH_SHA256},
 };
 
 static const struct suite *find_suite(uint16_t number)
@@ -54,32 +51,10 @@ static const struct suite *find_suite(uint16_t number)
     return NULL;
 }
 
-/* HKDF-Expand-Label without context (RFC 8446, section 7.1), of at most one hash: the first block
- * of the expansion, which is one HMAC. */
 static bool expand_label(const struct suite *s, const uint8_t *secret, const char *label,
                          uint8_t *out, size_t n)
 {
-    static const char prefix[] = "tls13 ";
-    uint8_t info[LABEL_MAX], block[TERN_TLS_SECRET_MAX];
-    size_t len = sizeof prefix - 1 + strlen(label);
-    assert(n <= s->hash && 3 + len + 2 <= sizeof info);
-    tern_put16(info, (uint16_t)n);
-    info[2] = (uint8_t)len;
-    memcpy(info + 3, prefix, sizeof prefix - 1);
-    memcpy(info + 3 + sizeof prefix - 1, label, strlen(label));
-    info[3 + len] = 0; /* no context */
-    info[4 + len] = 1; /* the first block */
-    bool ok;
-    if (s->hash == TERN_SHA256) {
-        ok = tern_hmac_sha256(secret, s->hash, &(tern_span){info, 5 + len}, 1, block) == 0;
-    } else {
-        ok = HMAC(EVP_sha384(), secret, (int)s->hash, info, 5 + len, block, NULL) != NULL;
-    }
-    if (ok) {
-        memcpy(out, block, n);
-    }
-    tern_wipe(block, sizeof block);
-    return ok;
+    return tern_hkdf_label(s->hash, secret, label, (tern_span){NULL, 0}, out, n) == 0;
 }
 
 /* Keys a direction by its secret. */
@@ -103,10 +78,10 @@ static int update(uint16_t number, half *h)
 {
     const struct suite *s = find_suite(number);
     uint8_t next[TERN_TLS_SECRET_MAX];
-    if (!expand_label(s, h->secret, "traffic upd", next, s->hash)) {
+    if (!expand_label(s, h->secret, "traffic upd", next, tern_hash_size(s->hash))) {
         return TERN_E_CRYPTO;
     }
-    memcpy(h->secret, next, s->hash);
+    memcpy(h->secret, next, tern_hash_size(s->hash));
     tern_wipe(next, sizeof next);
     return key_half(s, h);
 }
@@ -135,8 +110,8 @@ tern_tls_records *tern_tls_records_new(const tern_tls_secrets *secrets)
     }
     r->suite = s->number;
     r->wear = secrets->wear != 0 ? secrets->wear : WEAR;
-    memcpy(r->send.secret, secrets->send, s->hash);
-    memcpy(r->recv.secret, secrets->recv, s->hash);
+    memcpy(r->send.secret, secrets->send, tern_hash_size(s->hash));
+    memcpy(r->recv.secret, secrets->recv, tern_hash_size(s->hash));
     if (key_half(s, &r->send) != 0 || key_half(s, &r->recv) != 0) {
         tern_tls_records_free(r);
         return NULL;

@@ -2,49 +2,19 @@
  *
  *     0 -> Extract(psk) = early -> derived -> Extract(key exchange) = handshake -> derived ->
  *     Extract(0) = master; of each, Expand-Label(secret, label, hash of the messages so far) */
-#include <assert.h>
-
 #include "base/error.h"
 #include "tls/inside.h"
-
-enum { LABEL = 12, LABEL_MAX = 2 + 1 + 6 + LABEL + 1 + TERN_HASH_MAX + 1 };
-
-/* HKDF-Expand-Label of n bytes, which the first block has. */
-static int expand(tern_hash_kind kind, const uint8_t *secret, const char *label, tern_span context,
-                  uint8_t *ret, size_t length)
-{
-    uint8_t info[LABEL_MAX], block[TERN_HASH_MAX], *p = info;
-    size_t n = strlen(label), size = tern_hash_size(kind);
-    assert(length <= size && n <= LABEL && context.len <= TERN_HASH_MAX);
-    tern_put16(p, (uint16_t)length);
-    p += 2;
-    *p++ = (uint8_t)(6 + n);
-    memcpy(p, "tls13 ", 6);
-    memcpy(p + 6, label, n);
-    p += 6 + n;
-    *p++ = (uint8_t)context.len;
-    if (context.len > 0) {
-        memcpy(p, context.data, context.len);
-    }
-    p += context.len;
-    *p++ = 1; /* the number of the block (RFC 5869, section 2.3) */
-    const tern_span v = {info, (size_t)(p - info)};
-    int e = tern_hmac(kind, (tern_span){secret, size}, &v, 1, block);
-    memcpy(ret, block, length);
-    tern_wipe(block, sizeof block);
-    return e;
-}
 
 static int expand_label(tern_hash_kind kind, const uint8_t *secret, const char *label,
                         tern_span context, uint8_t *ret)
 {
-    return expand(kind, secret, label, context, ret, tern_hash_size(kind));
+    return tern_hkdf_label(kind, secret, label, context, ret, tern_hash_size(kind));
 }
 
 int tern_tls_expand(tern_aead_kind cipher, const uint8_t *secret, const char *label, uint8_t *out,
                     size_t n)
 {
-    return expand(tls_hash(cipher), secret, label, (tern_span){NULL, 0}, out, n);
+    return tern_hkdf_label(tls_hash(cipher), secret, label, (tern_span){NULL, 0}, out, n);
 }
 
 /* Derive-Secret of a hash. */
