@@ -1,10 +1,7 @@
-/* What TLS connections have in common: versions, ciphers, our certificate, whom
- * we trust.
+/* What the web's connections have in common: versions, ciphers, our certificate, whom we trust.
  *
- * libp2p (libp2p specs, tls): TLS 1.3, both sides show a certificate that the
- * caller judges. The web: TLS 1.2 or 1.3, the server shows a chain, the client
- * trusts authorities. Neither resumes sessions: an identity is only proven in a
- * full handshake, and tickets cost memory. */
+ * TLS 1.2 or 1.3; the server shows a chain, the client trusts authorities. Neither resumes
+ * sessions: tickets cost memory, and libp2p shakes hands anew inside. */
 #include "crypto/tls_context.h"
 
 #include <limits.h>
@@ -14,18 +11,14 @@
 #include <openssl/x509v3.h>
 
 #include "base/mem.h"
-#include "crypto/cert_pair.h"
 
 /* AES-128-GCM is the fastest of the three wherever the processor has AES. */
 #define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define DAY        86400L
 #define GROUPS     "X25519:P-256:P-384"
-/* What libp2p's certificates may be signed with; the last is for their own
- * signatures only. */
-#define SIGNATURES                                                                                 \
-    "ecdsa_secp256r1_sha256:ed25519:ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256:"                   \
-    "rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:RSA+SHA256"
+
+enum { CHAIN_MAX = 16384 /* bytes of a server's */ };
 
 static bool set_common(SSL_CTX *ctx)
 {
@@ -34,7 +27,7 @@ static bool set_common(SSL_CTX *ctx)
                                  SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_max_cert_list(ctx, TERN_CERT_MAX);
+    SSL_CTX_set_max_cert_list(ctx, CHAIN_MAX);
     SSL_CTX_set_alpn_select_cb(ctx, tern_tls_select_alpn, NULL);
     SSL_CTX_set_keylog_callback(ctx, tern_tls_keylog);
     return SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_ciphersuites(ctx, CIPHERS_13) == 1 &&
@@ -42,19 +35,6 @@ static bool set_common(SSL_CTX *ctx)
            SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
            SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1;
-}
-
-static bool set_mutual(SSL_CTX *ctx, const tern_cert *cert)
-{
-    char signatures[] = SIGNATURES;
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_cert_verify_callback(ctx, tern_tls_verify, NULL);
-    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_clear_options(ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT); /* records that say nothing */
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set1_sigalgs_list(ctx, signatures) == 1 &&
-           SSL_CTX_use_certificate(ctx, cert->x509) == 1 &&
-           SSL_CTX_use_PrivateKey(ctx, cert->pkey) == 1;
 }
 
 static int no_password(char *out, int size, int writing, void *unused)
@@ -144,16 +124,12 @@ static bool set_web_client(SSL_CTX *ctx, tern_span ca)
 
 static int configure(tern_tls_context *c, const tern_tls_settings *s)
 {
-    c->mutual = s->cert != NULL;
     c->ctx = SSL_CTX_new(TLS_method());
     if (c->ctx == NULL) {
         return TERN_E_NOMEM;
     }
     if (!set_common(c->ctx)) {
         return TERN_E_CRYPTO;
-    }
-    if (c->mutual) {
-        return set_mutual(c->ctx, s->cert) ? 0 : TERN_E_CRYPTO;
     }
     if (s->self_signed) {
         return set_self_signed(c->ctx) ? 0 : TERN_E_CRYPTO;

@@ -1,17 +1,23 @@
-/* Two TLS engines that speak to each other over memory, for tests. Header only. */
+/* Two ends of TLS that speak to each other over memory, for tests: an engine, or OpenSSL by itself,
+ * which may misbehave. Header only. */
 #ifndef TERN_CRYPTO_TLS_ENDS_TEST_H
 #define TERN_CRYPTO_TLS_ENDS_TEST_H
 
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include "base/buf.h"
 #include "crypto/cert_forge_test.h"
-#include "crypto/tls_context.h"
+#include "crypto/tls_engine.h"
 
 typedef struct end {
-    tern_tls_engine *engine;
+    tern_tls_engine *engine; /* or: */
+    SSL *ssl;
+    BIO *ssl_in, *ssl_out;
     tern_buf out; /* for the other */
     bool no_memory;
-    int judged; /* what judge shall say; -1000 = what tern_cert_verify does */
-    size_t certificates;
     int result; /* of the handshake */
     tern_error error;
 } end;
@@ -33,55 +39,57 @@ static inline bool keep(void *owner, size_t n)
     return true;
 }
 
-static inline int judge(void *owner, tern_span certificate, size_t count, tern_error *ret)
+/* The end takes the engine over. */
+static inline void end_is(end *e, tern_tls_engine *engine)
 {
-    end *e = owner;
-    const char *text = "refused";
-    tern_key *key = NULL;
-    int code = e->judged;
-    e->certificates = count;
-    if (code == -1000) {
-        code = tern_cert_verify(certificate, FORGE_WALL, NULL, &key, NULL, &text);
-        tern_key_unref(key);
+    memset(e, 0, sizeof *e);
+    e->engine = engine;
+    if (engine != NULL) {
+        tern_tls_engine_output(engine, &(tern_tls_output){place, keep, e});
     }
-    if (code != 0) {
-        ret->code = code;
-        memcpy(ret->text, text, strlen(text) + 1);
-    }
-    return code;
 }
 
-static inline bool ends_make(ends *x, tern_tls_context *client, tern_tls_context *server,
-                             const char *const *client_alpn, const char *const *server_alpn,
-                             const char *name)
+static inline void end_is_openssl(end *e, SSL_CTX *ctx, bool server)
 {
-    bool ok = true;
-    memset(x, 0, sizeof *x);
-    for (int i = 0; i < 2; i++) {
-        end *e = &x->e[i];
-        tern_tls_options o = {
-            .server = i == 1,
-            .alpn = i == 0 ? client_alpn : server_alpn,
-            .server_name = i == 0 ? name : NULL,
-            .judge = judge,
-            .owner = e,
-        };
-        tern_buf_init(&e->out, 0);
-        e->judged = -1000;
-        ok = tern_tls_engine_new(i == 0 ? client : server, &o, &e->engine) == 0 && ok;
-        if (e->engine != NULL) {
-            tern_tls_engine_output(e->engine, &(tern_tls_output){place, keep, e});
-        }
+    memset(e, 0, sizeof *e);
+    e->ssl = SSL_new(ctx);
+    e->ssl_in = BIO_new(BIO_s_mem());
+    e->ssl_out = BIO_new(BIO_s_mem());
+    SSL_set_bio(e->ssl, e->ssl_in, e->ssl_out);
+    if (server) {
+        SSL_set_accept_state(e->ssl);
+    } else {
+        SSL_set_connect_state(e->ssl);
     }
-    return ok;
 }
 
 static inline void ends_clear(ends *x)
 {
     for (int i = 0; i < 2; i++) {
         tern_tls_engine_free(x->e[i].engine);
+        SSL_free(x->e[i].ssl);
         tern_buf_free(&x->e[i].out);
     }
+}
+
+/* OpenSSL's part: its result as an engine's. */
+static inline int openssl_takes(end *e, const tern_span *in)
+{
+    char *bytes;
+    if (in->len > 0) {
+        BIO_write(e->ssl_in, in->data, (int)in->len);
+    }
+    ERR_clear_error();
+    int r = SSL_do_handshake(e->ssl);
+    const char *why = ERR_reason_error_string(ERR_peek_error());
+    snprintf(e->error.text, sizeof e->error.text, "%s", why != NULL ? why : "");
+    r = r == 1 || SSL_get_error(e->ssl, r) == SSL_ERROR_WANT_READ ? r == 1 : TERN_E_CRYPTO;
+    long n = BIO_get_mem_data(e->ssl_out, &bytes);
+    if (n > 0) {
+        assert_int_equal(tern_buf_append(&e->out, bytes, (size_t)n), 0);
+    }
+    (void)BIO_reset(e->ssl_out);
+    return r;
 }
 
 /* Gives one end up to `chunk` of what the other has for it. */
@@ -90,13 +98,19 @@ static inline void advance(ends *x, int i, size_t chunk)
     end *e = &x->e[i];
     tern_buf *from = &x->e[1 - i].out;
     size_t n = tern_buf_len(from) < chunk ? tern_buf_len(from) : chunk;
-    uint8_t *copy = tern_memdup(tern_buf_data(from), n); /* exactly so long: overruns show */
+    uint8_t *copy = malloc(n > 0 ? n : 1); /* exactly so long: overruns show */
     tern_span in = {copy, n};
     assert_non_null(copy);
-    e->result = tern_tls_engine_handshake(e->engine, &in, &e->error);
+    memcpy(copy, n > 0 ? tern_buf_data(from) : copy, n);
+    if (e->ssl != NULL) {
+        e->result = openssl_takes(e, &in);
+        in.len = 0;
+    } else {
+        e->result = tern_tls_engine_handshake(e->engine, &in, &e->error);
+    }
     assert_true(in.len == 0 || e->result != 0);
     tern_buf_consume(from, n - in.len);
-    tern_free(copy);
+    free(copy);
 }
 
 static inline void shake(ends *x, size_t chunk)

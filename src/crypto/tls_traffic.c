@@ -169,12 +169,10 @@ static int take_handshake(tern_tls_traffic *t, const tern_tls_output *output, te
     return 0;
 }
 
-/* An alert ends the connection, whatever level it claims (section 6). */
-static ssize_t take_alert(tern_span in, tern_error *reterr, fault *ret)
+int tern_tls_take_alert(tern_span in, tern_error *reterr)
 {
     if (in.len != 2) {
-        *ret = (fault){TERN_E_MALFORMED, SSL_AD_DECODE_ERROR, "an alert does not parse"};
-        return 0;
+        return tern_fail(reterr, TERN_E_MALFORMED, "tls", "an alert does not parse");
     }
     int alert = in.data[1];
     if (alert == SSL_AD_CLOSE_NOTIFY) {
@@ -185,6 +183,15 @@ static ssize_t take_alert(tern_span in, tern_error *reterr, fault *ret)
     }
     return tern_fail_wire(reterr, TERN_E_RESET, (uint64_t)alert, "tls",
                           "the peer sent the alert \"%s\"", SSL_alert_desc_string_long(alert));
+}
+
+static ssize_t take_alert(tern_span in, tern_error *reterr, fault *ret)
+{
+    int e = tern_tls_take_alert(in, reterr);
+    if (e == TERN_E_MALFORMED) {
+        *ret = (fault){e, SSL_AD_DECODE_ERROR, "an alert does not parse"};
+    }
+    return e;
 }
 
 static ssize_t take(tern_tls_traffic *t, const tern_tls_output *output, uint8_t content,

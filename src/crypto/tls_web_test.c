@@ -1,10 +1,54 @@
 /* TLS by the web's rules: a server with a given chain, a client that trusts authorities and names.
  */
-#include "crypto/tls_ends_test.h"
+#include "crypto/tls_context.h"
+
+#include <stdlib.h>
 
 #include <openssl/pem.h>
 
+#include "crypto/tls_ends_test.h"
+
+static const char *const http[] = {"http/1.1", NULL};
 static tern_key *identity;
+
+/* ---- OpenSSL's memory ---- */
+
+static size_t made, fail_at;
+
+static void *allocate(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return ++made == fail_at ? NULL : malloc(n);
+}
+
+static void *resize(void *p, size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return ++made == fail_at ? NULL : realloc(p, n);
+}
+
+static void release(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(p);
+}
+
+/* ---- ends ---- */
+
+static bool web_ends(ends *x, tern_tls_context *client, tern_tls_context *server,
+                     const tern_tls_web_options *client_options)
+{
+    static const tern_tls_web_options server_options = {.server = true, .alpn = http};
+    tern_tls_engine *e[2] = {NULL, NULL};
+    bool ok = tern_tls_web_new(client, client_options, &e[0]) == 0;
+    ok = tern_tls_web_new(server, &server_options, &e[1]) == 0 && ok;
+    end_is(&x->e[0], e[0]);
+    end_is(&x->e[1], e[1]);
+    return ok;
+}
 
 typedef struct pem {
     tern_buf chain, key;
@@ -46,7 +90,6 @@ static tern_span span_of(const tern_buf *b)
 static void by_name_and_authority(void **state)
 {
     (void)state;
-    static const char *const http[] = {"http/1.1", NULL};
     int64_t now = (int64_t)time(NULL);
     const forge valid = {.not_critical = true, .from = now - 60, .to = now + 3600};
     const forge old = {.not_critical = true, .from = now - 60, .to = now - 30};
@@ -71,7 +114,8 @@ static void by_name_and_authority(void **state)
         tern_tls_settings c = {.ca_pem = span_of(cases[i].trusted ? &p.chain : &other.chain)};
         assert_int_equal(tern_tls_context_new(&s, &server), 0);
         assert_int_equal(tern_tls_context_new(&c, &client), 0);
-        assert_true(ends_make(&x, client, server, http, http, cases[i].name));
+        assert_true(web_ends(&x, client, server,
+                             &(tern_tls_web_options){.alpn = http, .server_name = cases[i].name}));
         shake(&x, SIZE_MAX);
         assert_int_equal(x.e[0].result, cases[i].result);
         if (cases[i].result == 1) {
@@ -114,13 +158,159 @@ static void settings_that_do_not_fit(void **state)
     pem_clear(&other);
 }
 
+/* ---- both versions, with a certificate that is made here ---- */
+
+typedef struct versions {
+    tern_tls_context *server, *client;
+} versions;
+
+static versions make_versions(void)
+{
+    versions v;
+    assert_int_equal(tern_tls_context_new(&(tern_tls_settings){.self_signed = true}, &v.server), 0);
+    assert_int_equal(tern_tls_context_new(&(tern_tls_settings){.trust_any = true}, &v.client), 0);
+    return v;
+}
+
+static void drop_versions(versions *v)
+{
+    tern_tls_context_free(v->client);
+    tern_tls_context_free(v->server);
+}
+
+static const tern_tls_web_options by_http = {.alpn = http, .server_name = "localhost"};
+
+/* The same from outside: pieces of any size, records of ours (1.3) and of OpenSSL's (1.2), halves
+ * that close by themselves. */
+static void either_version(void **state)
+{
+    (void)state;
+    static const size_t chunks[] = {1, 7, 1000, SIZE_MAX};
+    static uint8_t data[100000];
+    versions v = make_versions();
+    for (size_t i = 0; i < 2 * sizeof chunks / sizeof *chunks; i++) {
+        ends x;
+        tern_buf got;
+        tern_buf_init(&got, 0);
+        SSL_CTX_set_max_proto_version(v.client->ctx, i % 2 ? TLS1_3_VERSION : TLS1_2_VERSION);
+        assert_true(web_ends(&x, v.client, v.server, &by_http));
+        shake(&x, chunks[i / 2]);
+        assert_shaken(&x, 1, 1);
+        for (int k = 0; k < 2; k++) {
+            assert_ptr_equal(tern_tls_engine_alpn(x.e[k].engine), http[0]);
+            assert_int_equal(write_all(&x, k, data, sizeof data), 0);
+            assert_int_equal(read_all(&x, 1 - k, &got), 0);
+            assert_int_equal(tern_buf_len(&got), sizeof data);
+            tern_buf_consume(&got, sizeof data);
+        }
+        assert_int_equal(tern_tls_engine_close(x.e[0].engine), 0);
+        assert_int_equal(read_all(&x, 1, &got), TERN_E_EOF);
+        if (i % 2) {
+            exchange(&x, 1, data, 10);
+        }
+        assert_int_equal(tern_tls_engine_close(x.e[1].engine), 0);
+        assert_int_equal(read_all(&x, 0, &got), TERN_E_EOF);
+        tern_buf_free(&got);
+        ends_clear(&x);
+    }
+    drop_versions(&v);
+}
+
+static void no_protocol_in_common(void **state)
+{
+    (void)state;
+    static const char *const h2[] = {"h2", NULL};
+    static const struct {
+        const char *const *alpn;
+        int client, server;
+    } cases[] = {{h2, TERN_E_RESET, TERN_E_NEGOTIATION}, {NULL, 1, 1}};
+    versions v = make_versions();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ends x;
+        assert_true(
+            web_ends(&x, v.client, v.server, &(tern_tls_web_options){.alpn = cases[i].alpn}));
+        shake(&x, SIZE_MAX);
+        assert_shaken(&x, cases[i].client, cases[i].server);
+        ends_clear(&x);
+    }
+    drop_versions(&v);
+}
+
+static void output_without_memory(void **state)
+{
+    (void)state;
+    versions v = make_versions();
+    for (int i = 0; i < 2; i++) {
+        ends x;
+        SSL_CTX_set_max_proto_version(v.client->ctx, i ? TLS1_3_VERSION : TLS1_2_VERSION);
+        assert_true(web_ends(&x, v.client, v.server, &by_http));
+        x.e[0].no_memory = true;
+        advance(&x, 0, SIZE_MAX);
+        assert_int_equal(x.e[0].result, TERN_E_NOMEM);
+        ends_clear(&x);
+        assert_true(web_ends(&x, v.client, v.server, &by_http));
+        shake(&x, SIZE_MAX);
+        x.e[0].no_memory = x.e[1].no_memory = true;
+        assert_int_equal(write_all(&x, 1, (const uint8_t *)"x", 1), TERN_E_NOMEM);
+        assert_int_equal(tern_tls_engine_close(x.e[0].engine), TERN_E_NOMEM);
+        ends_clear(&x);
+    }
+    drop_versions(&v);
+}
+
+/* The n-th allocation of OpenSSL's fails: an end says so or all is well, and nothing breaks. */
+static void openssl_short_of_memory(void **state)
+{
+    (void)state;
+    versions v = make_versions();
+    bool whole = false;
+    for (size_t nth = 1; !whole; nth += nth < 300 ? 1 : 5) {
+        ends x;
+        made = 0;
+        fail_at = nth;
+        bool ok = web_ends(&x, v.client, v.server, &by_http);
+        if (ok) {
+            shake(&x, SIZE_MAX);
+        }
+        whole = made < nth;
+        fail_at = 0;
+        if (whole) {
+            assert_true(ok);
+            assert_shaken(&x, 1, 1);
+        }
+        ends_clear(&x);
+        assert_true(nth < 100000);
+    }
+    drop_versions(&v);
+}
+
+static void contexts_short_of_memory(void **state)
+{
+    (void)state;
+    bool whole = false;
+    for (size_t nth = 1; !whole; nth += nth < 300 ? 1 : 7) {
+        tern_tls_context *c = NULL;
+        made = 0;
+        fail_at = nth;
+        int e = tern_tls_context_new(&(tern_tls_settings){.self_signed = true}, &c);
+        whole = made < nth;
+        fail_at = 0;
+        assert_true(e == 0 ? c != NULL : c == NULL);
+        assert_true(e == 0 || !whole);
+        tern_tls_context_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_name_and_authority),
-        cmocka_unit_test(settings_that_do_not_fit),
+        cmocka_unit_test(by_name_and_authority),   cmocka_unit_test(settings_that_do_not_fit),
+        cmocka_unit_test(either_version),          cmocka_unit_test(no_protocol_in_common),
+        cmocka_unit_test(output_without_memory),   cmocka_unit_test(contexts_short_of_memory),
+        cmocka_unit_test(openssl_short_of_memory),
     };
-    if (tern_key_generate(TERN_KEY_ED25519, &identity) != 0) {
+    if (CRYPTO_set_mem_functions(allocate, resize, release) != 1 ||
+        tern_key_generate(TERN_KEY_ED25519, &identity) != 0) {
         return 1;
     }
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,7 +147,7 @@ int quic_tls_new(quic_conn *c, const tern_ticket *ticket, uint32_t age, bool ear
                                     .params = NGTCP2_TLSEXT_QUIC_TRANSPORT_PARAMETERS_V1};
     if (!server) {
         bool own = c->app == NULL;
-        config.alpn =
+        config.alpn[0] =
             own ? quic_alpn : (tern_span){(const uint8_t *)c->app->alpn, strlen(c->app->alpn)};
         config.cert = own ? c->endpoint->quic->cert : NULL;
         config.ticket = ticket;

@@ -1,6 +1,6 @@
 /* TLS 1.3 as a security layer of libp2p: the certificate per net, the judgement
- * of the peer's, and the muxers as application protocols. The handshake itself
- * is driven by tls_handshake.c.
+ * of the peer's, and the muxers as application protocols. The handshake itself is tls/mutual's,
+ * driven by tls_handshake.c.
  *
  *     begin   certificate (one per net), the initiator's ClientHello
  *     attach  takes the lower stream's events
@@ -14,24 +14,26 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "secure/tls_handshake.h"
+#include "tls/mutual.h"
 
 #define ALPN_LIBP2P "libp2p"
 
 typedef struct tls_op {
     tern_secure_op *op;
+    tern_tls_identity *identity;
     tern_tls_handshake h;
     tern_key *key; /* the peer's, once judged */
     tern_peer_id peer;
-    const char *alpn[TERN_TLS_ALPN_MAX + 1];
+    const char *alpn[TERN_ALPN_MAX + 1];
     tern_error error; /* of begin */
 } tls_op;
 
 /* ---- the certificate ---- */
 
 struct tern_tls_identity {
+    unsigned refs; /* the net's, and one a handshake */
     tern_key *key;
     tern_cert *cert;
-    tern_tls_context *context;
     tern_known known; /* peers' certificates */
 };
 
@@ -41,27 +43,24 @@ int tern_tls_identity_new(tern_loop *loop, const tern_key *key, tern_tls_identit
     if (id == NULL) {
         return TERN_E_NOMEM;
     }
+    id->refs = 1;
     int e = tern_cert_make(key, tern_loop_wall(loop), &id->cert);
-    if (e == 0) {
-        e = tern_tls_context_new(&(tern_tls_settings){.cert = id->cert}, &id->context);
-    }
     if (e == 0) {
         id->key = tern_key_ref(key);
         *ret = id;
     } else {
-        tern_tls_identity_free(id);
+        tern_free(id);
     }
     return e;
 }
 
 void tern_tls_identity_free(tern_tls_identity *id)
 {
-    if (id == NULL) {
+    if (id == NULL || --id->refs > 0) {
         return;
     }
     tern_key_unref(id->key);
     tern_cert_free(id->cert);
-    tern_tls_context_free(id->context);
     tern_free(id);
 }
 
@@ -78,6 +77,7 @@ static int identity_of(tern_net *net, tern_tls_identity **ret)
         net->tls = id;
     }
     id->known.hits = &net->counters.tls_recognised;
+    id->refs++;
     *ret = id;
     return 0;
 }
@@ -113,9 +113,8 @@ static int judge(void *owner, tern_span certificate, size_t n, tern_error *ret)
         return refuse(t, TERN_E_PROTOCOL, &count->tls_bad_certificate, ret,
                       "the peer shows more than one certificate");
     }
-    tern_tls_identity *id = t->op->net->tls;
-    int e = tern_cert_verify(certificate, tern_loop_wall(t->op->net->loop), &id->known, &t->key,
-                             NULL, &text);
+    int e = tern_cert_verify(certificate, tern_loop_wall(t->op->net->loop), &t->identity->known,
+                             &t->key, NULL, &text);
     if (e != 0) {
         return refuse_certificate(t, e, ret, text);
     }
@@ -135,6 +134,7 @@ static void free_state(tls_op *t)
 {
     t->op->state = NULL;
     tern_key_unref(t->key);
+    tern_tls_identity_free(t->identity);
     tern_free(t);
 }
 
@@ -190,7 +190,7 @@ static void list_alpn(tls_op *t)
 {
     const char *const *muxers = t->op->silent_early ? NULL : t->op->muxers;
     size_t n = 0;
-    while (muxers != NULL && muxers[n] != NULL && n < TERN_TLS_ALPN_MAX - 1) {
+    while (muxers != NULL && muxers[n] != NULL && n < TERN_ALPN_MAX - 1) {
         t->alpn[n] = muxers[n];
         n++;
     }
@@ -200,8 +200,8 @@ static void list_alpn(tls_op *t)
 static int start_handshake(tls_op *t)
 {
     tern_secure_op *op = t->op;
-    tern_tls_identity *id;
-    int e = identity_of(op->net, &id);
+    tern_tls_engine *engine = NULL;
+    int e = identity_of(op->net, &t->identity);
     if (e != 0) {
         return tern_fail(&t->error, e, "tls", "the certificate cannot be made: %s",
                          tern_code_text(e));
@@ -210,13 +210,15 @@ static int start_handshake(tls_op *t)
     t->h.lower = op->lower;
     t->h.counters = &op->net->counters;
     t->h.done = handshaken;
-    e = tern_tls_handshake_start(&t->h, id->context,
-                                 &(tern_tls_options){
-                                     .server = !op->initiator,
-                                     .alpn = t->alpn,
-                                     .judge = judge,
-                                     .owner = t,
-                                 });
+    e = tern_tls_mutual_new(&(tern_tls_mutual){.server = !op->initiator,
+                                               .cert = t->identity->cert,
+                                               .alpn = t->alpn,
+                                               .judge = judge,
+                                               .owner = t},
+                            &engine);
+    if (e == 0) {
+        e = tern_tls_handshake_start(&t->h, engine);
+    }
     return e == 0 ? 0
                   : tern_fail(&t->error, e, "tls", "the handshake cannot begin: %s",
                               tern_code_text(e));

@@ -174,27 +174,21 @@ static bool keep(void *owner, size_t n)
     return true;
 }
 
-int tern_tls_handshake_start(tern_tls_handshake *h, tern_tls_context *context,
-                             const tern_tls_options *options)
+int tern_tls_handshake_start(tern_tls_handshake *h, tern_tls_engine *engine)
 {
+    tern_span nothing = {NULL, 0};
     h->stream = NULL;
     h->alpn = NULL;
     h->attached = h->judged = false;
+    h->engine = engine;
     tern_buf_init(&h->out, 0);
-    int e = tern_tls_engine_new(context, options, &h->engine);
-    if (e != 0) {
+    tern_tls_engine_output(engine, &(tern_tls_output){place, keep, h});
+    int e = tern_tls_engine_handshake(engine, &nothing, NULL);
+    if (e < 0) {
+        release(h);
         return e;
     }
-    tern_tls_engine_output(h->engine, &(tern_tls_output){place, keep, h});
-    if (!options->server) {
-        tern_span nothing = {NULL, 0};
-        e = tern_tls_engine_handshake(h->engine, &nothing, NULL);
-        if (e < 0) {
-            release(h);
-            return e;
-        }
-        write_out(h);
-    }
+    write_out(h);
     return 0;
 }
 

@@ -24,15 +24,13 @@ struct tern_tls_handshake {
     tern_tls_engine *engine;
     tern_buf out;  /* what the lower did not take yet */
     bool attached; /* the lower's events are ours */
-    bool judged;   /* the caller's judge refused, and has counted it */
+    bool judged;   /* the caller refused the peer's certificate, and has counted it */
 };
 
-/* Starts one; a client writes its first flight. 0, or an error (done never
- * comes then, the lower is untouched, all is released): TERN_E_NOMEM,
- * TERN_E_INVALID, TERN_E_CRYPTO. `options->judge` is the caller's; it sets
- * h->judged when it refuses. */
-int tern_tls_handshake_start(tern_tls_handshake *h, tern_tls_context *context,
-                             const tern_tls_options *options);
+/* Starts one with an engine, which it takes over; a client writes its first flight. 0, or an error
+ * (done never comes then, the lower is untouched, the engine is freed): TERN_E_NOMEM,
+ * TERN_E_CRYPTO. */
+int tern_tls_handshake_start(tern_tls_handshake *h, tern_tls_engine *engine);
 /* Takes the lower's events. */
 void tern_tls_handshake_attach(tern_tls_handshake *h);
 /* Ends it: the lower is reset, and dropped if attached. done does not come. */

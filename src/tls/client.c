@@ -23,12 +23,19 @@ static void put_share(tern_handshake *h)
     TLS_CLOSE_EXTENSION(o, extension);
 }
 
-static void put_alpn(tls_out *o, tern_span name)
+static void put_alpn(tern_handshake *h)
 {
+    const tern_span *names = h->config.alpn;
+    tls_out *o = &h->out;
+    if (names[0].len == 0) {
+        return;
+    }
     size_t extension = tls_open_extension(o, TLS_EXT_ALPN), list = tls_open(o, 2);
-    size_t at = tls_open(o, 1);
-    tls_put(o, name.data, name.len);
-    tls_close(o, at, 1);
+    for (unsigned i = 0; i < TERN_ALPN_MAX && names[i].len > 0; i++) {
+        size_t at = tls_open(o, 1);
+        tls_put(o, names[i].data, names[i].len);
+        tls_close(o, at, 1);
+    }
     tls_close(o, list, 2);
     TLS_CLOSE_EXTENSION(o, extension);
 }
@@ -44,7 +51,7 @@ static int put_extensions(tern_handshake *h, tern_span cookie)
     at = tls_open_extension(o, TLS_EXT_SIGNATURE_ALGORITHMS);
     tls_put_schemes(o);
     TLS_CLOSE_EXTENSION(o, at);
-    put_alpn(o, h->config.alpn);
+    put_alpn(h);
     at = tls_open_extension(o, TLS_EXT_SUPPORTED_VERSIONS);
     tls_put(o, versions, sizeof versions);
     TLS_CLOSE_EXTENSION(o, at);
@@ -357,9 +364,14 @@ static int read_chosen(tern_handshake *h, tern_span v)
         list.len != 0) {
         return tls_malformed(h, "the server's ALPN does not parse");
     }
-    return name.len == h->config.alpn.len && memcmp(name.data, h->config.alpn.data, name.len) == 0
-               ? 0
-               : tls_illegal(h, "the server chose a protocol that was not offered");
+    for (unsigned i = 0; i < TERN_ALPN_MAX && h->config.alpn[i].len > 0; i++) {
+        const tern_span *offered = &h->config.alpn[i];
+        if (name.len == offered->len && memcmp(name.data, offered->data, name.len) == 0) {
+            h->alpn = *offered;
+            return 0;
+        }
+    }
+    return tls_illegal(h, "the server chose a protocol that was not offered");
 }
 
 static int read_early(tern_handshake *h, tern_span v)
@@ -396,7 +408,7 @@ static int read_encrypted(tern_handshake *h, uint16_t type, tern_span v, unsigne
     switch (type) {
     case TLS_EXT_ALPN:
         *ret_bit = SEEN_ALPN;
-        return read_chosen(h, v);
+        return h->config.alpn[0].len > 0 ? read_chosen(h, v) : TERN_E_UNSUPPORTED;
     case TLS_EXT_SUPPORTED_GROUPS: /* what it would have liked better */
         *ret_bit = SEEN_GROUPS;
         return 0;
@@ -436,7 +448,7 @@ static int on_encrypted_extensions(tern_handshake *h, tern_span body)
         }
         seen |= bit;
     }
-    if ((seen & SEEN_ALPN) == 0) {
+    if ((seen & SEEN_ALPN) == 0 && !h->config.no_alpn) {
         return tls_fail(h, TERN_E_NEGOTIATION, TERN_ALERT_NO_APPLICATION_PROTOCOL,
                         "the server chose no protocol");
     }

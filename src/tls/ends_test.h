@@ -242,7 +242,7 @@ static inline tern_handshake_config end_client_config(void)
 {
     return (tern_handshake_config){.params = END_PARAMS,
                                    .cert = end_cert(),
-                                   .alpn = {(const uint8_t *)"libp2p", 6},
+                                   .alpn = {{(const uint8_t *)"libp2p", 6}},
                                    .asks = true,
                                    .ask_fresh = 2,
                                    .ask_again = 1};

@@ -347,6 +347,16 @@ bool tern_handshake_early(const tern_handshake *h)
     return h->early;
 }
 
+tern_span tern_handshake_alpn(const tern_handshake *h)
+{
+    return h->alpn;
+}
+
+bool tern_handshake_whole(const tern_handshake *h)
+{
+    return tern_buf_len(&h->in) == 0;
+}
+
 int tern_handshake_tickets(const tern_handshake *h)
 {
     return h->tickets;

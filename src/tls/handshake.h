@@ -1,6 +1,7 @@
 /* The handshake of TLS 1.3 (RFC 8446), client and server, as a core: messages come in; messages,
  * secrets and questions go out. No records, no socket, no clock: QUIC carries the messages in
- * CRYPTO frames and protects packets with the secrets (RFC 9001, section 4).
+ * CRYPTO frames and protects packets with the secrets (RFC 9001, section 4); over TCP mutual.h
+ * carries them in records.
  *
  *     feed -> message -> hello, certificate, extension: the owner decides
  *                     -> send, secret:                  what goes out, what it is protected with
@@ -42,7 +43,10 @@ typedef enum tern_level {
     TERN_LEVEL_TRAFFIC,
 } tern_level;
 
-enum { TERN_TICKET_MAX = 4096 /* bytes of a ticket; longer ones are dropped */ };
+enum {
+    TERN_TICKET_MAX = 4096, /* bytes of a ticket; longer ones are dropped */
+    TERN_ALPN_MAX = 8,      /* protocols that a client offers */
+};
 
 /* What a connection leaves behind for the next: a key that both sides have. */
 typedef struct tern_psk {
@@ -61,7 +65,8 @@ typedef struct tern_ticket {
 
 /* What a server answers to a ClientHello. */
 typedef struct tern_answer {
-    tern_span alpn;        /* of those that are offered; none: no_application_protocol */
+    tern_span alpn;        /* of those that are offered; none: no_application_protocol, unless
+                              nothing is offered and config.no_alpn says that it may be so */
     const tern_cert *cert; /* that it shows */
     bool ask;              /* for the client's certificate */
     const tern_psk *psk;   /* of the first ticket that is offered, if it may be used; NULL */
@@ -97,14 +102,16 @@ typedef struct tern_handshake_ops {
 typedef struct tern_handshake_config {
     bool server;
     uint16_t params; /* the extension with transport parameters, which both must send; 0: none */
+    bool no_alpn;    /* the peer may do without ALPN: then no protocol is agreed on */
     /* Client: */
-    const tern_cert *cert;        /* shown when it is asked for; NULL: none */
-    tern_span alpn;               /* the protocol that is offered */
-    const tern_ticket *ticket;    /* offered; NULL. Only read by new */
-    uint32_t ticket_age;          /* milliseconds since it came */
-    bool early;                   /* 0-RTT data will be sent with it */
-    bool asks;                    /* ticket_request (RFC 9149): ... */
-    uint8_t ask_fresh, ask_again; /* ... so many after a full and after a resumed handshake */
+    const tern_cert *cert;         /* shown when it is asked for; NULL: none */
+    tern_span alpn[TERN_ALPN_MAX]; /* the protocols that are offered, best first; what lies there
+                                      lives as long as the handshake */
+    const tern_ticket *ticket;     /* offered; NULL. Only read by new */
+    uint32_t ticket_age;           /* milliseconds since it came */
+    bool early;                    /* 0-RTT data will be sent with it */
+    bool asks;                     /* ticket_request (RFC 9149): ... */
+    uint8_t ask_fresh, ask_again;  /* ... so many after a full and after a resumed handshake */
 } tern_handshake_config;
 
 typedef struct tern_handshake tern_handshake;
@@ -132,6 +139,10 @@ bool tern_handshake_done(const tern_handshake *h);
 bool tern_handshake_resumed(const tern_handshake *h);
 /* Early data were accepted; on the client known when done comes. */
 bool tern_handshake_early(const tern_handshake *h);
+/* Client: the protocol that the server chose, one of the config's; none: it chose none. */
+tern_span tern_handshake_alpn(const tern_handshake *h);
+/* Whether the messages so far came whole. */
+bool tern_handshake_whole(const tern_handshake *h);
 /* Client: how many tickets the server said it will send, -1: it said nothing. */
 int tern_handshake_tickets(const tern_handshake *h);
 

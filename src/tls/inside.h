@@ -2,7 +2,8 @@
  *
  *   handshake.c  messages, the end    client.c  server.c  who says what when
  *   proof.c      certificates, Finished     schedule.c  keys     group.c  key exchange
- *   hello.c      a ClientHello, taken apart         wire.c       bytes */
+ *   hello.c      a ClientHello, taken apart         wire.c       bytes
+ *   mutual.c     records around all of it: libp2p's TLS over TCP */
 #ifndef TERN_TLS_INSIDE_H
 #define TERN_TLS_INSIDE_H
 
@@ -70,6 +71,7 @@ struct tern_handshake {
     tern_psk psk;               /* that is offered or taken */
     tern_buf ticket;            /* client: the ticket that is offered */
     tern_cert const *cert;      /* that we show; NULL: none */
+    tern_span alpn;             /* client: that the server chose */
     tern_buf spki;              /* the peer's certificate's key, until it has signed */
     int tickets;
     uint8_t given;

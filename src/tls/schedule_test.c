@@ -38,7 +38,7 @@ static void secret_is(const end *e, tern_level level, bool out, const char *hex)
 
 static void begin(end *e, const char *secret, const char *const *hellos)
 {
-    const tern_handshake_config config = {.alpn = {(const uint8_t *)"h3", 2}};
+    const tern_handshake_config config = {.alpn = {{(const uint8_t *)"h3", 2}}};
     e->h = tern_handshake_new(&config, &end_ops, e);
     assert_non_null(e->h);
     tls_share *share = &e->h->share;

@@ -52,7 +52,7 @@ static int check(tern_handshake *h, const tern_hello *hello)
         return tls_fail(h, TERN_E_PROTOCOL, TERN_ALERT_MISSING_EXTENSION,
                         "the ClientHello lacks an extension that must be there");
     }
-    if (hello->alpn.data == NULL) {
+    if (hello->alpn.data == NULL && !h->config.no_alpn) {
         return tls_fail(h, TERN_E_NEGOTIATION, TERN_ALERT_NO_APPLICATION_PROTOCOL,
                         "the client names no protocol");
     }
@@ -188,11 +188,15 @@ static int put_encrypted_extensions(tern_handshake *h, const tern_answer *answer
 {
     tls_out *o = &h->out;
     size_t message = tls_begin(h, TLS_ENCRYPTED_EXTENSIONS), extensions = tls_open(o, 2);
-    size_t alpn = tls_open_extension(o, TLS_EXT_ALPN), list = tls_open(o, 2), at = tls_open(o, 1);
-    tls_put(o, answer->alpn.data, answer->alpn.len);
-    tls_close(o, at, 1);
-    tls_close(o, list, 2);
-    TLS_CLOSE_EXTENSION(o, alpn);
+    size_t at;
+    if (answer->alpn.len > 0) {
+        size_t alpn = tls_open_extension(o, TLS_EXT_ALPN), list = tls_open(o, 2);
+        at = tls_open(o, 1);
+        tls_put(o, answer->alpn.data, answer->alpn.len);
+        tls_close(o, at, 1);
+        tls_close(o, list, 2);
+        TLS_CLOSE_EXTENSION(o, alpn);
+    }
     if (h->early) {
         at = tls_open_extension(o, TLS_EXT_EARLY_DATA);
         TLS_CLOSE_EXTENSION(o, at);
@@ -281,7 +285,7 @@ static int ask_owner(tern_handshake *h, const tern_hello *hello, tern_answer *an
     if (e != 0) {
         return e;
     }
-    if (answer->alpn.len == 0) {
+    if (answer->alpn.len == 0 && hello->alpn.data != NULL) {
         return tls_fail(h, TERN_E_NEGOTIATION, TERN_ALERT_NO_APPLICATION_PROTOCOL,
                         "no protocol in common");
     }

@@ -258,7 +258,8 @@ static void on_shaken(tern_tls_handshake *h, const tern_error *error)
 static size_t take_tls(visitor *v, size_t n)
 {
     static const char *const alpn[] = {"http/1.1", NULL};
-    static const tern_tls_options options = {.server = true, .alpn = alpn};
+    static const tern_tls_web_options options = {.server = true, .alpn = alpn};
+    tern_tls_engine *engine;
     tern_net *net = v->port->net;
     tern_tls_context *context = tern_web_server(net);
     if (context == NULL) {
@@ -270,7 +271,8 @@ static size_t take_tls(visitor *v, size_t n)
         *v->tls = (tern_tls_handshake){
             .lower = v->s, .counters = &net->counters, .done = on_shaken, .owner = v};
     }
-    if (v->tls == NULL || tern_tls_handshake_start(v->tls, context, &options) != 0) {
+    if (v->tls == NULL || tern_tls_web_new(context, &options, &engine) != 0 ||
+        tern_tls_handshake_start(v->tls, engine) != 0) {
         expel(v, &net->counters.allocation_failures, "out of memory");
         return n;
     }

@@ -4,7 +4,7 @@
 #define TERN_TRANSPORT_WEB_TLS_H
 
 #include "core/net.h"
-#include "crypto/tls_engine.h"
+#include "crypto/tls_web.h"
 
 /* The certificate from now on: a chain, ours first, and its key, both PEM. Connections that live
  * keep theirs. TERN_E_INVALID (PEM that does not parse, a key that does not fit; what was before

@@ -245,14 +245,16 @@ static void shake(ws_dial *d, tern_stream *lower)
     static const char *const alpn[] = {"http/1.1", NULL};
     char ip[TERN_ENDPOINT_TEXT];
     tern_net *net = d->op->net;
+    tern_tls_engine *engine;
     tern_tls_context *context = tern_web_client(net);
     tern_endpoint_ip_text(ip, &d->connect.to);
-    tern_tls_options options = {.alpn = alpn,
-                                .server_name = d->host[0] != '\0' ? d->host : NULL,
-                                .server_ip = d->host[0] != '\0' ? NULL : ip};
+    const tern_tls_web_options options = {.alpn = alpn,
+                                          .server_name = d->host[0] != '\0' ? d->host : NULL,
+                                          .server_ip = d->host[0] != '\0' ? NULL : ip};
     d->tls = (tern_tls_handshake){
         .lower = lower, .counters = &net->counters, .done = on_shaken, .owner = d};
-    if (context == NULL || tern_tls_handshake_start(&d->tls, context, &options) != 0) {
+    if (context == NULL || tern_tls_web_new(context, &options, &engine) != 0 ||
+        tern_tls_handshake_start(&d->tls, engine) != 0) {
         d->tls.engine = NULL;
         d->lower = lower;
         fail_dial(d, context == NULL ? TERN_E_CRYPTO : TERN_E_NOMEM,

@@ -221,7 +221,8 @@ static void on_shaken(tern_tls_handshake *h, const tern_error *error)
 
 static void shake(world *w, const char *const *alpn)
 {
-    tern_tls_options options = {.alpn = alpn, .server_name = "localhost"};
+    const tern_tls_web_options options = {.alpn = alpn, .server_name = "localhost"};
+    tern_tls_engine *engine;
     make(w);
     web_cert_use(&w->net[1], true);
     web_cert_use(&w->net[0], false);
@@ -231,7 +232,8 @@ static void shake(world *w, const char *const *alpn)
     w->tls.owner = w;
     w->tls.counters = &w->net[0].counters;
     w->tls.lower = w->raw_dial.stream;
-    assert_int_equal(tern_tls_handshake_start(&w->tls, tern_web_client(&w->net[0]), &options), 0);
+    assert_int_equal(tern_tls_web_new(tern_web_client(&w->net[0]), &options, &engine), 0);
+    assert_int_equal(tern_tls_handshake_start(&w->tls, engine), 0);
     tern_tls_handshake_attach(&w->tls);
     run_for(w, TERN_SEC);
     assert_int_equal(w->shaken, 1);

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const tern_handshake_config config = {
         .params = kind & NO_PARAMS ? 0 : TLS_OWNER_PARAMS,
         .cert = kind & NO_CERT ? NULL : tls_owner_cert(),
-        .alpn = name,
+        .alpn = {name},
         .ticket = kind & TICKET ? &ticket : NULL,
         .early = kind & EARLY,
         .asks = kind & ASKS,

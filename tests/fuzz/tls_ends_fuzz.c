@@ -309,7 +309,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const tern_handshake_config of_client = {
         .params = params,
         .cert = kind & NO_CERT ? NULL : tls_owner_cert(),
-        .alpn = name,
+        .alpn = {name},
         .ticket = kind & TICKET ? &ticket : NULL,
         .early = kind & EARLY,
         .asks = (kind & NO_TICKETS) == 0,

@@ -8,6 +8,7 @@
 #include "loop/sim.h"
 #include "secure/tls_stream.h"
 #include "streams/memory.h"
+#include "tls/mutual.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -49,27 +50,24 @@ static bool keep(void *owner, size_t n)
     return true;
 }
 
-static int judge(void *owner, tern_span certificate, size_t count, tern_error *ret)
+static int judge(void *owner, tern_span shown, size_t count, tern_error *ret)
 {
     (void)owner;
-    (void)certificate;
+    (void)shown;
     (void)count;
     (void)ret;
     return 0;
 }
 
-static tern_tls_context *context(void)
+static const tern_cert *certificate(void)
 {
-    static tern_tls_context *made;
+    static tern_cert *made;
     if (made == NULL) {
         tern_key *key;
-        tern_cert *cert;
         if (tern_key_generate(TERN_KEY_ED25519, &key) != 0 ||
-            tern_cert_make(key, UINT64_C(1800000000000000000), &cert) != 0 ||
-            tern_tls_context_new(&(tern_tls_settings){.cert = cert}, &made) != 0) {
+            tern_cert_make(key, UINT64_C(1800000000000000000), &made) != 0) {
             abort();
         }
-        tern_cert_free(cert);
         tern_key_unref(key);
     }
     return made;
@@ -81,9 +79,9 @@ static void connect_engines(tern_tls_engine *e[2])
     tern_error error;
     int done[2] = {0, 0};
     for (int i = 0; i < 2; i++) {
-        tern_tls_options o = {.server = i == 1, .judge = judge};
+        const tern_tls_mutual o = {.server = i == 1, .cert = certificate(), .judge = judge};
         tern_buf_init(&out[i], 0);
-        if (tern_tls_engine_new(context(), &o, &e[i]) != 0) {
+        if (tern_tls_mutual_new(&o, &e[i]) != 0) {
             abort();
         }
         tern_tls_engine_output(e[i], &(tern_tls_output){place, keep, &out[i]});

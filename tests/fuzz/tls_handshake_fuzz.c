@@ -1,37 +1,34 @@
-/* The TLS handshake against any bytes: those of a server if the first byte is even, those of a
- * client if it is odd. Nobody gets through without a key, and nothing may leak. */
+/* The TLS handshake in its records against any bytes: those of a server if the first byte is even,
+ * those of a client if it is odd. Nobody gets through without a key, and nothing may leak. */
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "crypto/tls_engine.h"
+#include "tls/mutual.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static const char *const alpn[] = {"/yamux/1.0.0", "libp2p", NULL};
 
-static tern_tls_context *context(void)
+static const tern_cert *certificate(void)
 {
-    static tern_tls_context *made;
+    static tern_cert *made;
     if (made == NULL) {
         tern_key *key;
-        tern_cert *cert;
         if (tern_key_generate(TERN_KEY_ED25519, &key) != 0 ||
-            tern_cert_make(key, UINT64_C(1800000000000000000), &cert) != 0 ||
-            tern_tls_context_new(&(tern_tls_settings){.cert = cert}, &made) != 0) {
+            tern_cert_make(key, UINT64_C(1800000000000000000), &made) != 0) {
             abort();
         }
-        tern_cert_free(cert);
         tern_key_unref(key);
     }
     return made;
 }
 
-static int judge(void *owner, tern_span certificate, size_t count, tern_error *ret)
+static int judge(void *owner, tern_span shown, size_t count, tern_error *ret)
 {
     (void)owner;
-    (void)certificate;
+    (void)shown;
     (void)count;
     return tern_fail(ret, TERN_E_PEER_ID, "fuzz", "nobody");
 }
@@ -57,13 +54,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     }
     bool server = data[0] & 1;
-    tern_tls_options o = {.server = server, .alpn = alpn, .judge = judge};
+    const tern_tls_mutual o = {
+        .server = server, .cert = certificate(), .alpn = alpn, .judge = judge};
     tern_buf_init(&out, 0);
-    if (tern_tls_engine_new(context(), &o, &e) != 0) {
+    if (tern_tls_mutual_new(&o, &e) != 0) {
         abort();
     }
     tern_tls_engine_output(e, &(tern_tls_output){place, keep, &out});
-    int r = server ? 0 : tern_tls_engine_handshake(e, &nothing, &error);
+    int r = tern_tls_engine_handshake(e, &nothing, &error);
     data++;
     n--;
     while (r == 0 && n > 0) {
