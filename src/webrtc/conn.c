@@ -48,7 +48,7 @@ webrtc_conn *webrtc_conn_new(webrtc_endpoint *e, bool server, const tern_endpoin
     c->server = server;
     c->remote = *remote;
     c->heard = c->began = tern_loop_now(loop);
-    c->linger_at = c->check_at = TERN_NEVER;
+    c->linger_at = c->check_at = c->again_at = TERN_NEVER;
     tern_list_push(&e->conns, &c->link);
     e->users++;
     c->net->natives++;
@@ -237,11 +237,32 @@ static void catch_up(webrtc_conn *c)
     }
 }
 
-void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, bool nominated)
+/* By its checks a peer asks whether we still consent (RFC 7675, 5.1). Firefox asks each time once,
+ * and where no answer comes calls the connection disconnected, for which js-libp2p closes it; it
+ * waits four seconds at least. What we send may itself be what an answer finds no place behind. */
+static void answer_again(webrtc_conn *c, uint64_t now)
+{
+    uint8_t out[TERN_STUN_MAX];
+    const tern_span key = {(const uint8_t *)c->name, c->name_n};
+    ssize_t n = tern_stun_put_success(out, c->check_id, &c->remote, key);
+    if (n > 0) {
+        webrtc_endpoint_send(c->endpoint, &c->remote, out, (size_t)n);
+    }
+    c->again_at = c->last_again ? TERN_NEVER : now + 3 * WEBRTC_AGAIN;
+    c->last_again = true;
+}
+
+void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, const tern_stun *m)
 {
     c->heard = tern_loop_now(c->base.loop);
-    if (nominated) {
+    if (m->use_candidate) {
         c->remote = check->from;
+    }
+    if (c->phase == WEBRTC_OPEN && tern_endpoint_eq(&c->remote, &check->from)) {
+        memcpy(c->check_id, m->id, sizeof c->check_id);
+        c->again_at = c->heard + WEBRTC_AGAIN;
+        c->last_again = false;
+        webrtc_want_turn(c); /* sets the timer */
     }
     grant(c, 2 * check->len); /* and the answer */
     catch_up(c);
@@ -284,8 +305,8 @@ void webrtc_conn_answered(webrtc_conn *c, const uint8_t *p, const tern_stun *mes
         return;
     }
     c->heard = tern_loop_now(c->base.loop);
-    c->check_at = c->heard + WEBRTC_CHECK_EVERY;
     if (!c->confirmed && c->phase == WEBRTC_CHECKING) {
+        c->check_at = c->heard + WEBRTC_CHECK_EVERY;
         c->confirmed = true;
         if (begin_dtls(c)) {
             webrtc_conn_dtls(c, (tern_span){NULL, 0});
@@ -509,7 +530,7 @@ static void rearm(webrtc_conn *c)
     if (c->stalled != 0) {
         at = earlier(at, c->stalled + WEBRTC_STALL);
     }
-    at = earlier(at, earlier(c->check_at, c->linger_at));
+    at = earlier(at, earlier(c->check_at, earlier(c->again_at, c->linger_at)));
     /* A timer that fires too early costs little; moving it with every packet costs more. */
     if (!tern_timer_armed(&c->timer) || c->timer.at > at) {
         tern_timer_start(c->base.loop, &c->timer, at, on_timer);
@@ -576,6 +597,9 @@ static void on_timer(tern_timer *timer)
     }
     if (now >= c->check_at) {
         check_again(c, now);
+    }
+    if (now >= c->again_at) {
+        answer_again(c, now);
     }
     if (c->phase == WEBRTC_SHAKING && tern_dtls_engine_tick(c->dtls, now, &why) != 0) {
         webrtc_conn_end(c, &why);

@@ -32,6 +32,7 @@ enum {
 #define WEBRTC_SETUP_TIME  (10 * TERN_SEC)
 #define WEBRTC_SILENCE     (30 * TERN_SEC) /* RFC 7675 */
 #define WEBRTC_CHECK_EVERY (5 * TERN_SEC)
+#define WEBRTC_AGAIN       (500 * TERN_MS) /* to a check's second answer; four times to the last */
 #define WEBRTC_CLOSE_TIME  (3 * TERN_SEC)
 #define WEBRTC_FIN_TIME    (5 * TERN_SEC)  /* for the acknowledgement of our FIN */
 #define WEBRTC_LINGER      (10 * TERN_SEC) /* for the end of what we do not read */
@@ -117,7 +118,10 @@ typedef struct webrtc_conn {
     unsigned path_count;
     char *name; /* server: its ufrag, a key in names */
     size_t name_n;
-    tern_ice_client *ice; /* client */
+    uint8_t check_id[TERN_STUN_ID]; /* server: of the peer's last check, */
+    uint64_t again_at;              /* when it is answered once more, TERN_NEVER = it is not, */
+    bool last_again;                /* and for the last time */
+    tern_ice_client *ice;           /* client */
     uint64_t check_at, check_wait;
     bool confirmed;
     uint8_t expected_hash[TERN_DTLS_FINGERPRINT]; /* client: of the certificate */
@@ -158,8 +162,8 @@ bool webrtc_endpoint_flush(webrtc_endpoint *e);
 
 webrtc_conn *webrtc_conn_new(webrtc_endpoint *e, bool server, const tern_endpoint *remote);
 void webrtc_conn_dtls(webrtc_conn *c, tern_span datagram);
-/* A verified STUN message of the peer's: the server's view and the client's. */
-void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, bool nominated);
+/* A verified STUN message of the peer's: to a server, which has answered it, and to a client. */
+void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, const tern_stun *message);
 void webrtc_conn_answered(webrtc_conn *c, const uint8_t *p, const tern_stun *message);
 /* The end: streams, then the conn. Nothing is sent any more but what is said before. */
 void webrtc_conn_end(webrtc_conn *c, const tern_error *why);

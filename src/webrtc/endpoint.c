@@ -207,7 +207,7 @@ static void on_check(webrtc_endpoint *e, const tern_datagram *d, tern_ice_verdic
     }
     answer(e, d, verdict, m, user);
     if (c != NULL && verdict == TERN_ICE_CHECK) {
-        webrtc_conn_checked(c, d, m->use_candidate);
+        webrtc_conn_checked(c, d, m);
     }
 }
 

@@ -100,13 +100,55 @@ static void test_a_slow_link(void **state)
     each_seed(&n);
 }
 
+/* ---- answers to checks ---- */
+
+/* The first answer to the next check is lost, and what else b says until `back` after that check
+ * was sent. When a hears of b again. */
+static uint64_t hears_after(webrtc_pair *p, uint64_t back)
+{
+    const webrtc_conn *a = webrtc_pair_of(p->conn);
+    const tern_sim_link good = {.delay = DELAY}, none = {.delay = DELAY, .down = true};
+    uint64_t asked = a->check_at, before;
+    sim_nodes_run(&p->w, asked - sim_nodes_now(&p->w) + DELAY / 2);
+    before = a->heard;
+    assert_true(a->check_at > asked); /* it is on its way */
+    assert_int_equal(tern_sim_set_link(p->w.sim, p->a->host, p->b->host, &none), 0);
+    sim_nodes_run(&p->w, back - DELAY / 2);
+    assert_int_equal(tern_sim_set_link(p->w.sim, p->a->host, p->b->host, &good), 0);
+    assert_int_equal(a->heard, before);
+    while (a->heard == before && sim_nodes_now(&p->w) < a->check_at) {
+        sim_nodes_run(&p->w, TERN_MS);
+    }
+    return a->heard == before ? TERN_NEVER : a->heard - asked;
+}
+
+/* Firefox asks once whether its peer still consents, and ends the connection when no answer comes
+ * before it would ask again, four seconds later at the earliest. So there are three. */
+static void test_answers_to_checks_are_lost(void **state)
+{
+    webrtc_pair p;
+    (void)state;
+    webrtc_pair_init(&p, NULL);
+    webrtc_conn *a = webrtc_pair_connect(&p);
+    sim_nodes_run(&p.w, 20 * TERN_SEC);
+    assert_true(hears_after(&p, 50 * TERN_MS) <= WEBRTC_AGAIN + 3 * DELAY);
+    assert_true(hears_after(&p, 1900 * TERN_MS) <= 4 * WEBRTC_AGAIN + 3 * DELAY);
+    uint64_t last = a->heard, every = a->check_at - TERN_MS;
+    sim_nodes_run(&p.w, every - sim_nodes_now(&p.w));
+    assert_int_equal(a->heard, last); /* and no more than three */
+    sim_nodes_run(&p.w, 600 * TERN_SEC);
+    assert_int_equal(p.a->disconnected + p.b->disconnected, 0);
+    assert_int_equal(sim_counters(p.a)->stun_unexpected, 0);
+    sim_nodes_clear(&p.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_of_1_percent), cmocka_unit_test(test_loss_of_5_percent),
         cmocka_unit_test(test_reordering),        cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_all_of_these),      cmocka_unit_test(test_a_little_loss_and_jitter),
-        cmocka_unit_test(test_a_slow_link),
+        cmocka_unit_test(test_a_slow_link),       cmocka_unit_test(test_answers_to_checks_are_lost),
     };
     return TERN_TEST_MAIN(tests);
 }
