@@ -51,15 +51,17 @@ class Trips {
   }
 }
 
-// Forwards to a UDP port of 127.0.0.1: { port, trips, close() }.
-export async function slowUDP (to, delay) {
+// Forwards to a UDP port of 127.0.0.1: { port, trips, close() }. lose(bytes): whether this answer does not arrive.
+export async function slowUDP (to, delay, lose = () => false) {
   const trips = new Trips(delay)
   const near = createSocket('udp4')
   const roads = new Map() // by the dialler's port
   near.on('message', (bytes, { port }) => {
     if (!roads.has(port)) {
       const far = createSocket('udp4')
-      far.on('message', (answer) => trips.back(() => near.send(answer, port, '127.0.0.1', ignore)))
+      far.on('message', (answer) => {
+        if (!lose(answer)) trips.back(() => near.send(answer, port, '127.0.0.1', ignore))
+      })
       far.on('error', ignore)
       roads.set(port, far)
     }

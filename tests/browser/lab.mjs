@@ -35,14 +35,16 @@ export async function openLab (browser, origin) {
   return (verb, ...args) => call(page, verb, ...args)
 }
 
+// What went wrong in the page comes back with its name, message and stack. js-libp2p also rejects with the event that
+// spoilt its wait, which has neither: then its type, whose it was, and what the page told of its connections.
 export async function call (page, verb, ...args) {
   const { value, failure } = await page.evaluate(async (verb, args) => {
     try {
       return { value: await globalThis.lab[verb](...args) }
-    } catch (err) { // its class has lost its name to the bundler
-      return { failure: `${err.name}: ${err.message}` }
+    } catch (err) {
+      return { failure: globalThis.lab.tell(err) }
     }
-  }, verb, args)
-  if (failure != null) throw new Error(failure)
+  }, verb, args).catch((err) => { throw new Error(`${verb}: the page is gone: ${err.name}: ${err.message}`, { cause: err }) })
+  if (failure != null) throw new Error(`${verb}: ${failure}`)
   return value
 }

@@ -1,5 +1,9 @@
 // The page a node serves, in real browsers, over http and over https:
-//   run --tern PROGRAM [--browser chromium|firefox]... [--screenshot FILE] [-- OPTIONS OF tern run...]
+//   run --tern PROGRAM [--browser chromium|firefox]... [--only 'GROUP: ROW' [--times N]] [--screenshot FILE]
+//       [-- OPTIONS OF tern run...]
+//
+// --only runs the groups whose names have GROUP in them, or of those whose names end with it the rows that have ROW in
+// theirs; --times: that often, in the lab.
 //
 // Everything is read from the document: its data-state and the elements with data-field. Every wait is
 // for a condition and has a deadline.
@@ -16,7 +20,7 @@ import { DEADLINE, fields, open, pinged, stateIs } from './document.mjs'
 import { testLab } from './lab_test.mjs'
 import { testRoads } from './roads_test.mjs'
 import { secureRoad } from './secure_test.mjs'
-import { finish, skip, test } from './tap.mjs'
+import { finish, select, skip, test, wanted } from './tap.mjs'
 import { freePort, startTern } from './tern.mjs'
 import { testTrips } from './trips_test.mjs'
 
@@ -28,10 +32,13 @@ const { values: options, positionals: extra } = parseArgs({
   options: {
     tern: { type: 'string', default: 'build/release/tern' },
     browser: { type: 'string', multiple: true, default: names },
+    only: { type: 'string', default: '' },
+    times: { type: 'string', default: '1' },
     screenshot: { type: 'string' }
   }
 })
 const program = resolve(options.tern)
+select(options.only, Number(options.times))
 const scratch = await mkdtemp(join(tmpdir(), 'tern-browser-'))
 
 try {
@@ -93,6 +100,7 @@ async function testDirect (name, path) {
 }
 
 async function testPage (title, { name, path, port, road }) {
+  if (!wanted(title)) return
   // Muxer as the page and the node call it; js-libp2p does not tell what secures WebRTC.
   const { transport: expected, muxers = ['yamux', 'yamux'], security: told = 'noise' } = road
   const setup = { program, port, data: join(scratch, title), ends: road.ends, extra: [...road.extra, ...extra] }
@@ -104,7 +112,7 @@ async function testPage (title, { name, path, port, road }) {
       tern = await startTern(setup)
       assert.ok(tern.listening.page, 'the node says that it has no page')
       browser = await launch(name, path, road.trusted)
-    })
+    }, { needed: true })
     if (!started) return
     if (await road.begin?.(browser, tern) === false) return
 
@@ -113,7 +121,7 @@ async function testPage (title, { name, path, port, road }) {
     await test(`${title}: connects and pings`, async () => {
       await stateIs(page, 'connected')
       await pinged(page, PINGS)
-    })
+    }, { needed: true })
     await test(`${title}: shows transport ${expected}, security ${told}, muxer ${muxers[0]}`, async () => {
       const { transport, security, muxer } = await fields(page)
       assert.deepEqual({ transport, security, muxer }, { transport: expected, security: told, muxer: muxers[0] })

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { allowLoopback, launch } from './browsers.mjs'
 import { slowTCP, slowUDP } from './delay.mjs'
 import { build, openLab } from './lab.mjs'
-import { skip, test } from './tap.mjs'
+import { skip, test, wanted } from './tap.mjs'
 import { freePort, startTern } from './tern.mjs'
 
 const DELAY = 100 // ms one way
@@ -25,6 +25,7 @@ const MOST = { // round trips, the TCP handshake counted
 
 export async function testTrips (name, { path, program, scratch }) {
   const title = `${name}, round trips`
+  if (!wanted(title)) return
   const folder = build(join(scratch, `${name}-trips`))
   if (folder == null) {
     skip(title, 'the page cannot be built here')

@@ -45,9 +45,61 @@ globalThis.lab = {
   async close () {
     await connection.close()
     return connection.status
-  }
+  },
+
+  // Comes back when the connection has ended, with what the page knows of it.
+  ended () {
+    return new Promise((resolve) => connection.addEventListener('close', () => resolve(tell(new Error('the connection ended')))))
+  },
+
+  tell
 }
 document.documentElement.dataset.state = 'ready'
+
+// Of every RTCPeerConnection of the page, what became of it: its states as they changed, and channels that ended early (the
+// first few: there may be a hundred).
+const rtc = []
+const EARLY = 3
+const Native = globalThis.RTCPeerConnection
+globalThis.RTCPeerConnection = class extends Native {
+  #told = []
+  #started = performance.now()
+  #early = 0
+
+  constructor (...args) {
+    super(...args)
+    rtc.push(this.#told)
+    for (const what of ['connection', 'iceConnection']) {
+      this.addEventListener(`${what.toLowerCase()}statechange`, () => this.#tell(`${what} ${this[`${what}State`]}`))
+    }
+  }
+
+  createDataChannel (...args) {
+    const channel = super.createDataChannel(...args)
+    const id = channel.id
+    let open = channel.readyState === 'open'
+    channel.addEventListener('open', () => { open = true })
+    channel.addEventListener('close', () => { if (!open) this.#tell(`channel ${channel.id ?? id} closed before it opened`) })
+    channel.addEventListener('error', ({ error }) => this.#tell(`channel ${channel.id ?? id}: ${error?.message}`))
+    return channel
+  }
+
+  #tell (what) {
+    if (what.startsWith('channel') && ++this.#early > EARLY) return
+    this.#told.push(`${((performance.now() - this.#started) / 1000).toFixed(3)} s: ${what}`)
+  }
+}
+
+// All that is known of a failure, on lines.
+function tell (err) {
+  const event = err instanceof Event
+  return [
+    event ? `the event "${err.type}" of stream ${err.target?.id}${err.error != null ? `, ${err.error}` : ''}` : `${err?.name}: ${err?.message}`,
+    `connection: ${connection?.status}, ${connection?.streams.length} streams`,
+    ...rtc.flat(),
+    ...event ? [] : [`${err?.stack ?? err}`]
+  ].join('\n')
+}
 
 // Dials, and pings once. scheme: of WebRTC Direct's credentials, 1 or 2. Gives { took, dialled, at }: ms until the ping was
 // answered and until the connection was there, and the time of that answer in ms since the epoch.
