@@ -159,8 +159,3 @@ ssize_t tern_cert_sign(const tern_cert *c, tern_span what, uint8_t *out, size_t 
 {
     return tern_evp_sign_sha256(c->pkey, &what, 1, out, cap);
 }
-
-ssize_t tern_cert_private(const tern_cert *c, uint8_t *out, size_t cap)
-{
-    return tern_evp_write_private(c->pkey, out, cap);
-}

@@ -25,10 +25,6 @@ tern_span tern_cert_der(const tern_cert *cert);
 /* Its key's signature, TERN_ECDSA_P256 (crypto/spki.h); the length, TERN_E_TOO_LARGE or
  * TERN_E_CRYPTO. */
 ssize_t tern_cert_sign(const tern_cert *cert, tern_span what, uint8_t *out, size_t cap);
-/* Its private key in DER, for another TLS library; the length, or TERN_E_TOO_LARGE. The caller
- * wipes it. */
-ssize_t tern_cert_private(const tern_cert *cert, uint8_t *out, size_t cap);
-
 /* Judges a peer's certificate: DER, validity at `wall`, its signature over
  * itself, the extension and the identity's signature in it. 0 and the identity
  * key (the caller's), or TERN_E_MALFORMED, TERN_E_TOO_LARGE TERN_E_PROTOCOL no

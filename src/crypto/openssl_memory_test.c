@@ -2,41 +2,11 @@
  * never a crash, and the next call works. */
 #include "base/test.h"
 
-#include <stdlib.h>
-
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "crypto/key_vectors_test.h"
+#include "crypto/openssl_short_test.h"
 #include "crypto/symmetric.h"
-
-static size_t made, fail_at;
-
-static bool refused(void)
-{
-    return ++made == fail_at;
-}
-
-static void *allocate(size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return refused() ? NULL : malloc(n);
-}
-
-static void *resize(void *p, size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return refused() ? NULL : realloc(p, n);
-}
-
-static void release(void *p, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    free(p);
-}
 
 /* One operation: true when its result is right, false when it reports an error. A wrong result
  * fails the test by itself. */
@@ -44,14 +14,14 @@ typedef bool operation(void *arg);
 
 static void each_failure(operation *run, void *arg)
 {
-    fail_at = 0;
+    openssl_fail_at = 0;
     assert_true(run(arg)); /* what is made once a process is made here */
     for (size_t nth = 1;; nth++) {
-        made = 0;
-        fail_at = nth;
+        openssl_made = 0;
+        openssl_fail_at = nth;
         bool ok = run(arg);
-        bool whole = made < nth;
-        fail_at = 0;
+        bool whole = openssl_made < nth;
+        openssl_fail_at = 0;
         assert_true(run(arg));
         if (whole) {
             assert_true(ok);
@@ -127,13 +97,13 @@ static void first_use(void **state)
     EVP_MD_free(EVP_MD_fetch(NULL, "SHA512", NULL)); /* OpenSSL's own start is not ours to repeat */
     size_t failures = 0;
     for (tern_aead *c = NULL; c == NULL; failures++) {
-        made = 0;
-        fail_at = failures + 1;
+        openssl_made = 0;
+        openssl_fail_at = failures + 1;
         c = tern_aead_new(TERN_CHACHA20_POLY1305, key);
         tern_aead_free(c);
         assert_true(failures < 100000);
     }
-    fail_at = 0;
+    openssl_fail_at = 0;
     assert_true(failures > 1);
 }
 
@@ -156,7 +126,7 @@ static void identities(void **state)
 
 int main(void)
 {
-    if (CRYPTO_set_mem_functions(allocate, resize, release) != 1) {
+    if (!openssl_short()) {
         return 1;
     }
     const struct CMUnitTest tests[] = {

@@ -2,39 +2,13 @@
  */
 #include "crypto/tls_context.h"
 
-#include <stdlib.h>
-
 #include <openssl/pem.h>
 
+#include "crypto/openssl_short_test.h"
 #include "crypto/tls_ends_test.h"
 
 static const char *const http[] = {"http/1.1", NULL};
 static tern_key *identity;
-
-/* ---- OpenSSL's memory ---- */
-
-static size_t made, fail_at;
-
-static void *allocate(size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return ++made == fail_at ? NULL : malloc(n);
-}
-
-static void *resize(void *p, size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return ++made == fail_at ? NULL : realloc(p, n);
-}
-
-static void release(void *p, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    free(p);
-}
 
 /* ---- ends ---- */
 
@@ -266,14 +240,14 @@ static void openssl_short_of_memory(void **state)
     bool whole = false;
     for (size_t nth = 1; !whole; nth += nth < 300 ? 1 : 5) {
         ends x;
-        made = 0;
-        fail_at = nth;
+        openssl_made = 0;
+        openssl_fail_at = nth;
         bool ok = web_ends(&x, v.client, v.server, &by_http);
         if (ok) {
             shake(&x, SIZE_MAX);
         }
-        whole = made < nth;
-        fail_at = 0;
+        whole = openssl_made < nth;
+        openssl_fail_at = 0;
         if (whole) {
             assert_true(ok);
             assert_shaken(&x, 1, 1);
@@ -290,11 +264,11 @@ static void contexts_short_of_memory(void **state)
     bool whole = false;
     for (size_t nth = 1; !whole; nth += nth < 300 ? 1 : 7) {
         tern_tls_context *c = NULL;
-        made = 0;
-        fail_at = nth;
+        openssl_made = 0;
+        openssl_fail_at = nth;
         int e = tern_tls_context_new(&(tern_tls_settings){.self_signed = true}, &c);
-        whole = made < nth;
-        fail_at = 0;
+        whole = openssl_made < nth;
+        openssl_fail_at = 0;
         assert_true(e == 0 ? c != NULL : c == NULL);
         assert_true(e == 0 || !whole);
         tern_tls_context_free(c);
@@ -309,8 +283,7 @@ int main(void)
         cmocka_unit_test(output_without_memory),   cmocka_unit_test(contexts_short_of_memory),
         cmocka_unit_test(openssl_short_of_memory),
     };
-    if (CRYPTO_set_mem_functions(allocate, resize, release) != 1 ||
-        tern_key_generate(TERN_KEY_ED25519, &identity) != 0) {
+    if (!openssl_short() || tern_key_generate(TERN_KEY_ED25519, &identity) != 0) {
         return 1;
     }
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,14 +62,14 @@ typedef struct quic_stream {
 
 /* What resumption has to do with a connection: resume.h. */
 typedef struct quic_resumption {
-    quic_ticket *offered;    /* server: while the ClientHello is answered; then it says if */
+    quic_ticket *offered;    /* server: the client's, while its ClientHello is answered */
     tern_key *kept;          /* client: the server's, of the ticket that is offered */
     uint64_t proven;         /* server: when the peer showed its certificate, ... */
     uint64_t until;          /* ... and when that ends, by the wall clock */
     uint8_t fresh, again;    /* server: tickets that the client asked for; client: `fresh` is how
                                 many it still takes */
     unsigned takes_part : 1; /* the peer knows ticket_request */
-    unsigned tried : 1;      /* client: a ticket is offered */
+    unsigned tried : 1;      /* a ticket is offered, to the server: one that may be used */
     unsigned resumed : 1;
     unsigned early : 1; /* client: 0-RTT data may be sent; server: it was accepted; until the end of
                            the handshake */

@@ -1,5 +1,5 @@
-/* Keys of packets out of TLS' secrets (RFC 9001, section 5): ngtcp2 derives them and protects, with
- * GnuTLS' ciphers. Its helper would ask a session of GnuTLS which cipher that is. */
+/* Keys of packets out of TLS' secrets (RFC 9001, section 5), for ngtcp2, which protects packets
+ * with GnuTLS' ciphers. Its own helper would ask a session of GnuTLS which cipher that is. */
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 

@@ -1,5 +1,5 @@
 /* The transport /ip4|ip6/../udp/PORT/quic-v1 (libp2p specs, quic; RFC 9000, 9001, 9002), server and
- * client, on ngtcp2 and GnuTLS. It yields conns: QUIC secures and multiplexes by itself. */
+ * client, on ngtcp2. It yields conns: QUIC secures and multiplexes by itself. */
 #ifndef TERN_QUIC_QUIC_H
 #define TERN_QUIC_QUIC_H
 

@@ -36,6 +36,7 @@ void quic_resume_hello(quic_conn *c, const tern_hello *hello, tern_answer *answe
     c->net->counters.quic_tickets_refused += hello->offered > 0 && t == NULL;
     c->net->counters.quic_early_refused += hello->early_data && !early;
     r->offered = t;
+    r->tried = t != NULL;
     answer->psk = t != NULL ? &t->psk : NULL;
     answer->early = early;
     answer->tickets = !r->takes_part ? -1 : t != NULL ? r->again : r->fresh;
@@ -212,7 +213,7 @@ int quic_resume_done(quic_conn *c)
     c->net->counters.quic_resumed += c->resumption.resumed;
     c->base.facts.resumed = c->resumption.resumed;
     if (server) {
-        c->net->counters.quic_tickets_refused += c->resumption.offered != NULL;
+        c->net->counters.quic_tickets_refused += c->resumption.tried && !c->resumption.resumed;
         give_tickets(c);
         return 0;
     }

@@ -191,7 +191,9 @@ int quic_tls_feed(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_t offset
     quic_conn *c = quic_conn_of(user_data);
     (void)offset;
     if (c->tls != NULL) {
-        return tern_handshake_feed(c->tls, level_from(level), data, n) == 0 ? 0 : failed(c);
+        int e = tern_handshake_feed(c->tls, level_from(level), data, n);
+        c->resumption.offered = NULL; /* others may take its place from now on */
+        return e == 0 ? 0 : failed(c);
     }
     if (!c->base.facts.inbound) {
         return 0;

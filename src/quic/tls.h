@@ -14,7 +14,7 @@ void quic_tls_release(tern_quic *quic);
 /* The handshake of a connection, prepared for; a client may offer a ticket (NULL: none) that is so
  * many milliseconds old, `early`: 0-RTT data follows. TERN_E_NOMEM. */
 int quic_tls_new(quic_conn *c, const tern_ticket *ticket, uint32_t age, bool early);
-/* The best moment for it to go; and without one. */
+/* Nothing is expected of it any more; without one nothing happens. */
 void quic_tls_free(quic_conn *c);
 
 /* ngtcp2's callbacks. */

@@ -258,19 +258,22 @@ const uint8_t tls_retry_random[TLS_RANDOM] = {
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
 
-static const uint16_t suites[] = {
-    [TERN_AES_128_GCM] = 0x1301, [TERN_AES_256_GCM] = 0x1302, [TERN_CHACHA20_POLY1305] = 0x1303};
+/* AES has hardware, and ChaCha20 is slow in GnuTLS, which protects QUIC's packets. */
+const tern_aead_kind tls_ciphers[TLS_CIPHERS] = {TERN_AES_128_GCM, TERN_AES_256_GCM,
+                                                 TERN_CHACHA20_POLY1305};
 
 uint16_t tls_suite(tern_aead_kind cipher)
 {
-    return suites[cipher];
+    return cipher == TERN_AES_128_GCM   ? TERN_TLS_AES_128_GCM_SHA256
+           : cipher == TERN_AES_256_GCM ? TERN_TLS_AES_256_GCM_SHA384
+                                        : TERN_TLS_CHACHA20_POLY1305_SHA256;
 }
 
 bool tls_cipher_of(uint16_t suite, tern_aead_kind *ret)
 {
-    for (unsigned i = 0; i < sizeof suites / sizeof *suites; i++) {
-        if (suites[i] == suite) {
-            *ret = (tern_aead_kind)i;
+    for (unsigned i = 0; i < TLS_CIPHERS; i++) {
+        if (tls_suite(tls_ciphers[i]) == suite) {
+            *ret = tls_ciphers[i];
             return true;
         }
     }

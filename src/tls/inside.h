@@ -1,6 +1,6 @@
 /* Inside tls/: a handshake. One file a verb:
  *
- *   handshake.c  messages, the end    client.c  server.c  who says what when
+ *   handshake.c  messages, the end    client.c  client_hello.c  server.c  who says what when
  *   proof.c      certificates, Finished     schedule.c  keys     group.c  key exchange
  *   hello.c      a ClientHello, taken apart         wire.c       bytes
  *   mutual.c     records around all of it: libp2p's TLS over TCP */
@@ -8,6 +8,7 @@
 #define TERN_TLS_INSIDE_H
 
 #include "crypto/p256.h"
+#include "crypto/tls_record.h"
 #include "tls/handshake.h"
 #include "tls/wire.h"
 
@@ -113,7 +114,9 @@ int tls_params_come(tern_handshake *h, tern_span params);
 int tls_put_params(tern_handshake *h);
 /* The handshake is done: what only it needed is wiped. */
 int tls_complete(tern_handshake *h);
-/* The suites, the best first; 0 and false for others. */
+/* The ciphers, the best first, and their suites; false for others. */
+enum { TLS_CIPHERS = 3 };
+extern const tern_aead_kind tls_ciphers[TLS_CIPHERS];
 uint16_t tls_suite(tern_aead_kind cipher);
 bool tls_cipher_of(uint16_t suite, tern_aead_kind *ret);
 /* The random bytes that make a ServerHello a HelloRetryRequest. */
@@ -121,8 +124,13 @@ extern const uint8_t tls_retry_random[TLS_RANDOM];
 /* The transcript begins anew with the first ClientHello's hash (section 4.4.1). */
 size_t tls_put_message_hash(tern_hash_kind kind, tern_span hello, uint8_t *out);
 
-/* ---- client.c, server.c: a message that fits the state; `whole` has its header ---- */
+/* ---- client_hello.c ---- */
+/* A client's key share and its first ClientHello. */
 int tls_client_start(tern_handshake *h);
+/* A ClientHello, alone in h->out, goes out and into h->hello. */
+int tls_send_hello(tern_handshake *h, tern_span cookie);
+
+/* ---- client.c, server.c: a message that fits the state; `whole` has its header ---- */
 int tls_client_message(tern_handshake *h, uint8_t type, tern_span body, tern_span whole);
 int tls_server_message(tern_handshake *h, uint8_t type, tern_span body, tern_span whole);
 

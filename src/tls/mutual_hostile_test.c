@@ -1,33 +1,7 @@
 /* libp2p's TLS against peers that break the rules: of certificates, of handshakes, of records; and
  * memory that runs short, ours and OpenSSL's. */
-#include <stdlib.h>
-
+#include "crypto/openssl_short_test.h"
 #include "tls/mutual_ends_test.h"
-
-/* ---- OpenSSL's memory ---- */
-
-static size_t made, fail_at;
-
-static void *allocate(size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return ++made == fail_at ? NULL : malloc(n);
-}
-
-static void *resize(void *p, size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return ++made == fail_at ? NULL : realloc(p, n);
-}
-
-static void release(void *p, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    free(p);
-}
 
 /* ---- certificates ---- */
 
@@ -424,16 +398,16 @@ static void short_of_memory(void **state)
         bool whole = false;
         for (size_t nth = 1; !whole; nth++) {
             pair p;
-            made = 0;
-            fail_at = whose == 0 ? nth : 0;
+            openssl_made = 0;
+            openssl_fail_at = whose == 0 ? nth : 0;
             tern_mem_fail_at(whose == 0 ? 0 : nth, 0);
             bool ok = pair_make(&p);
             if (ok) {
                 shake(&p.x, SIZE_MAX);
             }
-            whole = (whose == 0 ? made : tern_mem_count()) < nth;
+            whole = (whose == 0 ? openssl_made : tern_mem_count()) < nth;
             tern_mem_fail_at(0, 0);
-            fail_at = 0;
+            openssl_fail_at = 0;
             if (whole) {
                 assert_true(ok);
                 assert_shaken(&p.x, 1, 1);
@@ -464,5 +438,5 @@ static int run(void)
 
 int main(void)
 {
-    return CRYPTO_set_mem_functions(allocate, resize, release) == 1 ? mutual_run(run) : 1;
+    return openssl_short() ? mutual_run(run) : 1;
 }

@@ -1,41 +1,7 @@
 /* A handshake with each allocation of OpenSSL's failing in turn: an error, or both are done with
  * the same secrets; never a crash, and nothing is left behind. */
+#include "crypto/openssl_short_test.h"
 #include "tls/ends_test.h"
-
-#include <openssl/crypto.h>
-
-static size_t made, fail_at, held;
-
-static bool refused(void)
-{
-    return ++made == fail_at;
-}
-
-static void *allocate(size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    void *p = refused() ? NULL : malloc(n);
-    held += p != NULL;
-    return p;
-}
-
-static void *resize(void *old, size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    void *p = refused() ? NULL : realloc(old, n);
-    held += p != NULL && old == NULL;
-    return p;
-}
-
-static void release(void *p, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    held -= p != NULL;
-    free(p);
-}
 
 /* Whether it came to its end. `p256`: after a request for another hello, with that group. */
 static bool handshake(bool p256)
@@ -60,22 +26,22 @@ static bool handshake(bool p256)
 
 static void each_failure(bool p256)
 {
-    fail_at = 0;
+    openssl_fail_at = 0;
     assert_true(handshake(p256)); /* what is made once a process is made here */
     assert_true(handshake(p256));
     OPENSSL_thread_stop(); /* what it remembers of errors, and of randomness */
-    size_t before = held, failures = 0;
+    size_t before = openssl_held, failures = 0;
     bool more = true;
     for (size_t nth = 1; more; nth++) {
-        made = 0;
-        fail_at = nth;
+        openssl_made = 0;
+        openssl_fail_at = nth;
         bool whole = handshake(p256);
-        more = made >= nth;
-        fail_at = 0;
+        more = openssl_made >= nth;
+        openssl_fail_at = 0;
         failures += !whole;
         OPENSSL_thread_stop();
         assert_true(more || whole);
-        assert_int_equal(held, before);
+        assert_int_equal(openssl_held, before);
         assert_true(nth < 100000);
     }
     assert_true(failures > 20);
@@ -96,7 +62,7 @@ static void test_p256(void **state)
 
 int main(void)
 {
-    if (CRYPTO_set_mem_functions(allocate, resize, release) != 1) {
+    if (!openssl_short()) {
         return 1;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_x25519), cmocka_unit_test(test_p256)};

@@ -11,12 +11,9 @@
 
 static bool choose_cipher(const tern_hello *hello, tern_aead_kind *ret)
 {
-    /* AES has hardware, and ChaCha20 is slow in GnuTLS, which protects the packets */
-    static const tern_aead_kind order[] = {TERN_AES_128_GCM, TERN_AES_256_GCM,
-                                           TERN_CHACHA20_POLY1305};
-    for (unsigned i = 0; i < sizeof order / sizeof *order; i++) {
-        if (tls_has16(hello->ciphers, tls_suite(order[i]))) {
-            *ret = order[i];
+    for (unsigned i = 0; i < TLS_CIPHERS; i++) {
+        if (tls_has16(hello->ciphers, tls_suite(tls_ciphers[i]))) {
+            *ret = tls_ciphers[i];
             return true;
         }
     }

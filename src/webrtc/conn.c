@@ -183,33 +183,19 @@ static const tern_conn_ops conn_ops = {
     .destroy = conn_destroy,
 };
 
-/* ---- ICE ---- */
-
-static void send_check(webrtc_conn *c)
-{
-    uint8_t id[TERN_STUN_ID], out[TERN_STUN_MAX];
-    tern_loop_random(c->base.loop, id, sizeof id);
-    ssize_t n = tern_ice_client_check(c->ice, id, out);
-    if (n > 0) {
-        webrtc_endpoint_send(c->endpoint, &c->remote, out, (size_t)n);
-    }
-}
-
-void webrtc_conn_start(webrtc_conn *c)
-{
-    c->check_wait = 200 * TERN_MS;
-    c->check_at = c->began + c->check_wait;
-    send_check(c);
-    webrtc_want_turn(c);
-}
+/* ---- DTLS ---- */
 
 /* A check and a ClientHello may be forged, and the flight that they draw is longer and repeated: no
  * more leaves than three times what came, as RFC 9000 has it (8.1), until the handshake's end
  * proves the address. */
-static void grant(webrtc_conn *c, size_t n)
+void webrtc_conn_grant(webrtc_conn *c, size_t n)
 {
     if (c->server && c->phase < WEBRTC_SECURING) {
         c->credit += n;
+    }
+    if (c->withheld && c->phase == WEBRTC_SHAKING) { /* what did not leave may now */
+        c->withheld = false;
+        tern_dtls_engine_repeat(c->dtls);
     }
 }
 
@@ -226,46 +212,6 @@ static bool send_datagram(void *owner, const uint8_t *p, size_t n)
     }
     webrtc_endpoint_send(c->endpoint, &c->remote, p, n);
     return true; /* a full buffer is a loss: flights are repeated */
-}
-
-/* What did not leave may now. */
-static void catch_up(webrtc_conn *c)
-{
-    if (c->withheld && c->phase == WEBRTC_SHAKING) {
-        c->withheld = false;
-        tern_dtls_engine_repeat(c->dtls);
-    }
-}
-
-/* By its checks a peer asks whether we still consent (RFC 7675, 5.1). Firefox asks each time once,
- * and where no answer comes calls the connection disconnected, for which js-libp2p closes it; it
- * waits four seconds at least. What we send may itself be what an answer finds no place behind. */
-static void answer_again(webrtc_conn *c, uint64_t now)
-{
-    uint8_t out[TERN_STUN_MAX];
-    const tern_span key = {(const uint8_t *)c->name, c->name_n};
-    ssize_t n = tern_stun_put_success(out, c->check_id, &c->remote, key);
-    if (n > 0) {
-        webrtc_endpoint_send(c->endpoint, &c->remote, out, (size_t)n);
-    }
-    c->again_at = c->last_again ? TERN_NEVER : now + 3 * WEBRTC_AGAIN;
-    c->last_again = true;
-}
-
-void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, const tern_stun *m)
-{
-    c->heard = tern_loop_now(c->base.loop);
-    if (m->use_candidate) {
-        c->remote = check->from;
-    }
-    if (c->phase == WEBRTC_OPEN && tern_endpoint_eq(&c->remote, &check->from)) {
-        memcpy(c->check_id, m->id, sizeof c->check_id);
-        c->again_at = c->heard + WEBRTC_AGAIN;
-        c->last_again = false;
-        webrtc_want_turn(c); /* sets the timer */
-    }
-    grant(c, 2 * check->len); /* and the answer */
-    catch_up(c);
 }
 
 /* Of an address, under a key of the process: whoever returns it receives there. */
@@ -296,25 +242,6 @@ static bool begin_dtls(webrtc_conn *c)
     c->phase = WEBRTC_SHAKING;
     return true;
 }
-
-void webrtc_conn_answered(webrtc_conn *c, const uint8_t *p, const tern_stun *message)
-{
-    tern_endpoint seen;
-    if (!tern_ice_client_confirmed(c->ice, p, message, &seen)) {
-        c->net->counters.stun_unexpected++;
-        return;
-    }
-    c->heard = tern_loop_now(c->base.loop);
-    if (!c->confirmed && c->phase == WEBRTC_CHECKING) {
-        c->check_at = c->heard + WEBRTC_CHECK_EVERY;
-        c->confirmed = true;
-        if (begin_dtls(c)) {
-            webrtc_conn_dtls(c, (tern_span){NULL, 0});
-        }
-    }
-}
-
-/* ---- DTLS ---- */
 
 static void put_hash(uint8_t *out, const uint8_t *hash)
 {
@@ -413,6 +340,13 @@ static void on_alert(webrtc_conn *c, tern_span plain)
     webrtc_conn_end(c, &why);
 }
 
+void webrtc_conn_shake(webrtc_conn *c)
+{
+    if (begin_dtls(c)) {
+        shake(c, (tern_span){NULL, 0});
+    }
+}
+
 void webrtc_conn_dtls(webrtc_conn *c, tern_span datagram)
 {
     tern_span plain;
@@ -422,8 +356,7 @@ void webrtc_conn_dtls(webrtc_conn *c, tern_span datagram)
         return; /* nothing was asked for yet */
     }
     if (c->phase == WEBRTC_SHAKING) {
-        grant(c, 3 * datagram.len);
-        catch_up(c);
+        webrtc_conn_grant(c, 3 * datagram.len);
         shake(c, datagram);
         return;
     }
@@ -530,7 +463,7 @@ static void rearm(webrtc_conn *c)
     if (c->stalled != 0) {
         at = earlier(at, c->stalled + WEBRTC_STALL);
     }
-    at = earlier(at, earlier(c->check_at, earlier(c->again_at, c->linger_at)));
+    at = earlier(at, earlier(webrtc_conn_checks_at(c), c->linger_at));
     /* A timer that fires too early costs little; moving it with every packet costs more. */
     if (!tern_timer_armed(&c->timer) || c->timer.at > at) {
         tern_timer_start(c->base.loop, &c->timer, at, on_timer);
@@ -566,17 +499,6 @@ static void turn(tern_deferred *d)
     }
 }
 
-static void check_again(webrtc_conn *c, uint64_t now)
-{
-    if (c->confirmed) {
-        c->check_wait = WEBRTC_CHECK_EVERY;
-    } else {
-        c->check_wait = earlier(2 * c->check_wait, TERN_SEC);
-    }
-    c->check_at = now + c->check_wait;
-    send_check(c);
-}
-
 static void on_timer(tern_timer *timer)
 {
     webrtc_conn *c = TERN_CONTAINER(timer, webrtc_conn, timer);
@@ -595,12 +517,7 @@ static void on_timer(tern_timer *timer)
         webrtc_conn_fail(c, TERN_E_TIMEOUT, "nothing was heard of the peer for 30 seconds");
         return;
     }
-    if (now >= c->check_at) {
-        check_again(c, now);
-    }
-    if (now >= c->again_at) {
-        answer_again(c, now);
-    }
+    webrtc_conn_checks_tick(c, now);
     if (c->phase == WEBRTC_SHAKING && tern_dtls_engine_tick(c->dtls, now, &why) != 0) {
         webrtc_conn_end(c, &why);
         return;

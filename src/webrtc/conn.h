@@ -162,9 +162,10 @@ bool webrtc_endpoint_flush(webrtc_endpoint *e);
 
 webrtc_conn *webrtc_conn_new(webrtc_endpoint *e, bool server, const tern_endpoint *remote);
 void webrtc_conn_dtls(webrtc_conn *c, tern_span datagram);
-/* A verified STUN message of the peer's: to a server, which has answered it, and to a client. */
-void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, const tern_stun *message);
-void webrtc_conn_answered(webrtc_conn *c, const uint8_t *p, const tern_stun *message);
+/* A client's check was answered: DTLS begins. */
+void webrtc_conn_shake(webrtc_conn *c);
+/* A server may send n bytes more to whom nothing has proven yet, and sends what waited for it. */
+void webrtc_conn_grant(webrtc_conn *c, size_t n);
 /* The end: streams, then the conn. Nothing is sent any more but what is said before. */
 void webrtc_conn_end(webrtc_conn *c, const tern_error *why);
 void webrtc_conn_fail(webrtc_conn *c, int code, const char *text);
@@ -174,7 +175,16 @@ static inline void webrtc_want_turn(webrtc_conn *c)
         tern_defer_late(c->base.loop, &c->turn);
     }
 }
+
+/* ---- conn_checks.c ---- */
+
 void webrtc_conn_start(webrtc_conn *c); /* a client's first check */
+/* A verified STUN message of the peer's: to a server, which has answered it, and to a client. */
+void webrtc_conn_checked(webrtc_conn *c, const tern_datagram *check, const tern_stun *message);
+void webrtc_conn_answered(webrtc_conn *c, const uint8_t *p, const tern_stun *message);
+/* When something is to be asked or answered again, TERN_NEVER = not; and what is due by now. */
+uint64_t webrtc_conn_checks_at(const webrtc_conn *c);
+void webrtc_conn_checks_tick(webrtc_conn *c, uint64_t now);
 
 /* ---- channels.c ---- */
 

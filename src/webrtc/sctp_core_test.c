@@ -1,5 +1,6 @@
 /* SCTP between two cores over a link of the test's own: virtual time, loss, reordering, duplicates;
- * every byte arrives, in order, in bounded time. And packets that break the rules. */
+ * every byte arrives, in order, in bounded time. And packets that break the rules. In
+ * one file: every test works with the same link and its two ends. */
 #include "webrtc/sctp_core.h"
 
 #include <stdio.h>

@@ -4,6 +4,8 @@
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "base/test.h"
+#include "crypto/cert_pair.h"
+#include "crypto/key_evp.h"
 #include "quic/endpoint.h"
 
 enum { CID = 8, PACKET = 1200 };
@@ -109,7 +111,7 @@ static void make_credentials(raw_quic *r)
         return;
     }
     const tern_cert *signer = r->options.signer != NULL ? r->options.signer : r->options.cert;
-    ssize_t n = tern_cert_private(signer, der, sizeof der);
+    ssize_t n = tern_evp_write_private(signer->pkey, der, sizeof der);
     assert_true(n > 0);
     tern_span shown = tern_cert_der(r->options.cert);
     gnutls_datum_t chain = {(uint8_t *)(uintptr_t)shown.data, (unsigned)shown.len};
