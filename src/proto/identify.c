@@ -4,8 +4,8 @@
  *   serve a peer opens it, we write one message and end
  *   push  we open /ipfs/id/push/1.0.0, write one message and end; and the same the other way round
  *
- * A loopback peer hears all our addresses, a private one no loopback ones, a public one public ones
- * only. The signed record of each of these audiences is kept for a minute: signing is the dear
+ * A peer on this machine hears all our addresses, a private one no loopback ones, a public one public
+ * ones only. The signed record of each of these audiences is kept for a minute: signing is the dear
  * part. */
 #include "proto/identify.h"
 
@@ -19,7 +19,7 @@ enum { PUSHES_MAX = 32, ADDRS_SENT_MAX = 32 };
 #define PUSH_DELAY  (1 * TERN_SEC)
 #define RECORD_TIME (60 * TERN_SEC)
 
-enum audience { TO_LOOPBACK, TO_PRIVATE, TO_PUBLIC, AUDIENCES };
+enum audience { TO_THIS_MACHINE, TO_PRIVATE, TO_PUBLIC, AUDIENCES };
 
 typedef struct record {
     tern_buf bytes;
@@ -39,13 +39,22 @@ struct tern_identify {
 
 /* ---- writing ours ---- */
 
+static bool is_loopback(const tern_multiaddr *addr)
+{
+    tern_endpoint e;
+    uint32_t transport;
+    return addr != NULL && tern_ma_endpoint(addr, &e, &transport) && tern_endpoint_is_loopback(&e);
+}
+
+/* Who reaches a loopback address of ours is on this machine, whichever of its addresses it comes
+ * from: ICE may choose any. */
 static enum audience audience_of(const tern_conn *conn)
 {
     tern_endpoint e;
     uint32_t transport;
     if (conn->facts.remote == NULL || !tern_ma_endpoint(conn->facts.remote, &e, &transport) ||
-        tern_endpoint_is_loopback(&e)) {
-        return TO_LOOPBACK;
+        tern_endpoint_is_loopback(&e) || is_loopback(conn->facts.local)) {
+        return TO_THIS_MACHINE;
     }
     return tern_endpoint_is_public(&e) ? TO_PUBLIC : TO_PRIVATE;
 }
@@ -57,7 +66,7 @@ static bool may_hear(enum audience audience, const tern_multiaddr *addr)
     if (!tern_ma_endpoint(addr, &e, &transport)) {
         return true;
     }
-    return audience == TO_LOOPBACK || (audience == TO_PRIVATE && !tern_endpoint_is_loopback(&e)) ||
+    return audience == TO_THIS_MACHINE || (audience == TO_PRIVATE && !tern_endpoint_is_loopback(&e)) ||
            tern_endpoint_is_public(&e);
 }
 

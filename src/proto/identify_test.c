@@ -117,7 +117,16 @@ static void test_audiences(void **state)
     assert_string_equal(private->addrs, "/ip4/10.0.0.2/tcp/4001,/ip4/8.8.4.4/tcp/4002,");
     assert_string_equal(public->addrs, "/ip4/8.8.4.4/tcp/4002,");
     assert_true(private->signed_record && public->signed_record);
-    /* Somebody on the same machine hears all. */
+    /* So does somebody on the same machine hear all, by whichever address: ICE chooses any. */
+    tern_conn *conn = tern_swarm_find(b->node->swarm, &private->id);
+    assert_non_null(conn);
+    tern_multiaddr_unref(conn->facts.local);
+    conn->facts.local = tern_multiaddr_parse("/ip4/127.0.0.1/tcp/4003", NULL);
+    assert_int_equal(tern_node_handle(b->node, "/test/1", NULL, mute, NULL), 0);
+    sim_nodes_run(&w, 2 * TERN_SEC);
+    assert_non_null(strstr(private->addrs, "/ip4/127.0.0.1/tcp/4003,"));
+    assert_null(strstr(public->addrs, "127.0.0.1"));
+    /* ... and by its loopback address. */
     tern_node *local;
     tern_options o;
     tern_options_init(&o);

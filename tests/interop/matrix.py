@@ -99,8 +99,7 @@ FULL = BASE + [
     Row("quic-v1", "any", "any", peers="go", actions="resets"),
     Row("webtransport", "any", "any", peers="go", actions="ping identify perf"),
     Row("webrtc-direct", "any", "any", peers="go js", actions="ping identify perf"),  # security and muxer are its own
-    # Without identify: go may come from any address of the machine, and leaves out loopback ones then.
-    Row("webrtc-direct", "any", "any", peers="go", actions="ping perf", credentials="v2"),
+    Row("webrtc-direct", "any", "any", peers="go", actions="ping identify perf", credentials="v2"),
     *(Row("tcp", security, "yamux", key=key, actions="ping identify")
       for security in ("noise", "tls") for key in ("secp256k1", "ecdsa", "rsa")),
 ]
