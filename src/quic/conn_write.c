@@ -10,7 +10,8 @@ enum {
     SPANS = 4,      /* of a stream, to ngtcp2 at a time */
     PACKETS = 64,   /* of a batch: what the system takes in one call */
     BURST = 10,     /* packets that need not be paced */
-    MUCH = 1 << 20, /* bytes after which longer packets are tried */
+    SOME = 1 << 14, /* bytes after which the longest packets of an Ethernet are tried ... */
+    MUCH = 1 << 20, /* ... and longer ones */
     ROUNDS = 16,    /* batches a turn; then the other connections have theirs */
 };
 
@@ -96,15 +97,24 @@ static void refused(quic_stream *s, ngtcp2_ssize r)
     }
 }
 
+/* How long a packet may be: with room for a probe of the path, where it is worth one. Who says
+ * little never needs it, and many say little: a look-up takes a dozen packets, two of which would
+ * be probes. Where longer ones than an Ethernet's arrive the peer keeps a buffer of that length. */
+static size_t room_for(const quic_conn *c)
+{
+    size_t most = ngtcp2_conn_get_max_tx_udp_payload_size(c->q);
+    if (c->unpaced < SOME) {
+        most = ngtcp2_conn_get_path_max_tx_udp_payload_size(c->q);
+    }
+    return c->unpaced < MUCH && most > QUIC_PACKET_MAX ? QUIC_PACKET_MAX : most;
+}
+
 /* One packet behind the others in the batch: its length, 0 when there is nothing to send now, or an
  * error. Without `data` none of streams. */
 static ngtcp2_ssize write_packet(quic_conn *c, batch *b, ngtcp2_path_storage *path, bool data,
                                  uint64_t now)
 {
-    /* Room for a probe of the path. Who sends little has no use for more than an Ethernet takes,
-     * and its peer would keep a buffer for packets of that length. */
-    size_t most = ngtcp2_conn_get_max_tx_udp_payload_size(c->q);
-    most = c->unpaced < MUCH && most > QUIC_PACKET_MAX ? QUIC_PACKET_MAX : most;
+    size_t most = room_for(c);
     ngtcp2_pkt_info info = {0};
     for (;;) {
         quic_stream *s = data ? next_ready(c) : NULL;

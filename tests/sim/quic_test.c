@@ -61,6 +61,39 @@ static void two_round_trips(void **state)
     sim_nodes_clear(&x.w);
 }
 
+/* Who says little sends little: no probes for longer packets, and a goodbye in one small packet
+ * that nobody answers, also with streams open. */
+static void a_short_talk_is_short(void **state)
+{
+    world x;
+    sim_ping p;
+    tern_error error;
+    (void)state;
+    open_world(&x, NULL);
+    tern_conn *c = connect(&x);
+    sim_nodes_ping(x.a, c, &p);
+    assert_int_equal(p.error.code, 0);
+    sim_nodes_run(&x.w, TERN_SEC); /* both have identified each other */
+    assert_int_equal(x.a->identified + x.b->identified, 2);
+    ear e;
+    ear_init(&e);
+    tern_stream *s = tern_conn_open(c, &error);
+    assert_non_null(s);
+    ear_take(&e, s);
+    sim_nodes_run(&x.w, TERN_SEC);
+    uint64_t said = sim_counters(x.a)->bytes_out, answered = sim_counters(x.b)->bytes_out;
+    assert_in_range(said, 1200, 2 * 1200 + 1100); /* two datagrams are padded, for the address */
+    assert_in_range(answered, 1200, 1200 + 1100);
+    tern_node_disconnect(x.a->node, &x.b->id);
+    sim_nodes_run(&x.w, TERN_SEC);
+    assert_int_equal(x.b->disconnected, 1);
+    assert_in_range(sim_counters(x.a)->bytes_out - said, 1, 48);
+    assert_int_equal(sim_counters(x.b)->bytes_out, answered);
+    assert_int_equal(e.closed, 1);
+    ear_clear(&e);
+    sim_nodes_clear(&x.w);
+}
+
 typedef struct moved {
     unsigned done;
     tern_perf_result result;
@@ -230,6 +263,7 @@ int main(void)
         cmocka_unit_test(two_round_trips),          cmocka_unit_test(bytes_arrive),
         cmocka_unit_test(bytes_arrive_with_loss),   cmocka_unit_test(bytes_arrive_out_of_order),
         cmocka_unit_test(datagrams_are_refused),    cmocka_unit_test(a_flood_of_initials),
-        cmocka_unit_test(each_allocation_may_fail), cmocka_unit_test(the_clock_goes_back)};
+        cmocka_unit_test(each_allocation_may_fail), cmocka_unit_test(the_clock_goes_back),
+        cmocka_unit_test(a_short_talk_is_short)};
     return TERN_TEST_MAIN(tests);
 }
