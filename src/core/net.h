@@ -217,10 +217,11 @@ struct tern_net {
     tern_list sockets; /* streams over sockets that are alive, also dropped ones */
     uint32_t socket_count;
     uint32_t natives; /* conns of transports that make conns, alive: also those not secured yet */
-    tern_crowds pending;        /* incoming connections that are not secured yet, on any road */
-    tern_deferred sockets_gone; /* queued when the last of these goes; fn NULL = nobody waits */
-    uint64_t conn_ids;          /* the last one given */
-    uint32_t punching;          /* holes that are punched as the client at the moment */
+    tern_crowds pending;           /* incoming connections that are not secured yet, on any road */
+    tern_deferred sockets_gone;    /* queued when the last of these goes; fn NULL = nobody waits */
+    uint64_t conn_ids;             /* the last one given */
+    uint32_t punching;             /* holes that are punched as the client at the moment */
+    struct tern_spare_pair *spare; /* for the next key exchange: core/spare_pair; NULL: none */
     struct tern_noise_identity *noise; /* made and freed by secure/noise */
     struct tern_tls_identity *tls;     /* made by secure/tls, freed by the host */
     struct tern_tcp_ports *ports; /* the shared TCP ports, made and freed by transport/tcp_port */

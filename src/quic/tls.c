@@ -3,6 +3,7 @@
 #include "quic/tls.h"
 
 #include "base/error.h"
+#include "core/spare_pair.h"
 #include "quic/reset_at.h"
 #include "quic/resume.h"
 
@@ -121,6 +122,11 @@ static int on_done(void *owner)
     return 0;
 }
 
+static int new_pair(void *owner, tern_x25519_pair *ret)
+{
+    return tern_spare_pair_take(((quic_conn *)owner)->net, ret);
+}
+
 static void on_ticket(void *owner, const tern_ticket *ticket)
 {
     quic_resume_keep(owner, ticket);
@@ -131,6 +137,7 @@ static const tern_handshake_ops ops = {
     .secret = on_secret,
     .params_in = on_params,
     .params_out = put_params,
+    .pair = new_pair,
     .hello = on_hello,
     .resumed = on_resumed,
     .certificate = on_certificate,

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "core/spare_pair.h"
 #include "secure/noise_core.h"
 #include "secure/noise_stream.h"
 
@@ -27,7 +28,7 @@ typedef struct noise_op {
 
 struct tern_noise_identity {
     tern_key *key;
-    tern_noise_pair pair;
+    tern_x25519_pair pair;
     tern_buf payload; /* key and signature, encoded */
     uint64_t born;
     tern_known known; /* peers' proofs; handshakes under way point here */
@@ -252,9 +253,12 @@ static int start_handshake(noise_op *n)
         .counters = &op->net->counters,
         .known = &id->known,
     };
-    tern_loop_random(op->net->loop, config.ephemeral, sizeof config.ephemeral);
+    e = tern_spare_pair_take(op->net, &config.e);
+    if (e != 0) {
+        return tern_fail(&n->h.error, e, "noise", "no ephemeral key can be made");
+    }
     e = tern_noise_handshake_init(&n->h, &config);
-    tern_wipe(config.ephemeral, sizeof config.ephemeral);
+    tern_wipe(&config.e, sizeof config.e);
     return e;
 }
 

@@ -202,16 +202,14 @@ static int read_token(tern_noise_core *c, enum token token, uint8_t **p, size_t 
 /* ---- the exchange ---- */
 
 int tern_noise_core_init(tern_noise_core *c, bool initiator, tern_span prologue,
-                         const tern_noise_pair *s, const uint8_t ephemeral[TERN_X25519])
+                         const tern_x25519_pair *s, const tern_x25519_pair *e)
 {
     static const char name[33] = "Noise_XX_25519_ChaChaPoly_SHA256"; /* 32 bytes: its own hash */
 
-    *c = (tern_noise_core){.initiator = initiator, .s = *s};
+    *c = (tern_noise_core){.initiator = initiator, .s = *s, .e = *e};
     memcpy(c->h, name, sizeof c->h);
     memcpy(c->ck, name, sizeof c->ck);
-    memcpy(c->e.secret, ephemeral, TERN_X25519);
-    int e = tern_x25519_public(c->e.secret, c->e.public);
-    return e != 0 ? e : mix_hash(c, prologue.data, prologue.len);
+    return mix_hash(c, prologue.data, prologue.len);
 }
 
 void tern_noise_core_clear(tern_noise_core *c)

@@ -45,10 +45,6 @@ int tern_noise_seal(tern_noise_cipher *c, tern_span ad, const tern_span *v, unsi
 int tern_noise_open(tern_noise_cipher *c, tern_span ad, uint8_t *p, size_t n);
 void tern_noise_cipher_clear(tern_noise_cipher *c);
 
-typedef struct tern_noise_pair {
-    uint8_t secret[TERN_X25519], public[TERN_X25519];
-} tern_noise_pair;
-
 /* The XX exchange of one side. */
 typedef struct tern_noise_core {
     bool initiator;
@@ -56,14 +52,14 @@ typedef struct tern_noise_core {
     bool bad_key;             /* the last TERN_E_CRYPTO came from a small-order public key */
     uint8_t ck[32], h[32];    /* chaining key and handshake hash */
     tern_noise_cipher cipher; /* of the handshake; aead NULL before the first agreement */
-    tern_noise_pair s, e;     /* ours: static, ephemeral */
+    tern_x25519_pair s, e;    /* ours: static, ephemeral */
     uint8_t rs[TERN_X25519], re[TERN_X25519]; /* the peer's */
 } tern_noise_core;
 
-/* Starts an exchange with a static pair and an ephemeral secret, which must be fresh random bytes.
- * 0 or TERN_E_CRYPTO (the library below failed). Clear it in any case; that wipes all keys. */
+/* Starts an exchange with a static pair and an ephemeral one, which must be new. 0 or TERN_E_CRYPTO
+ * (the library below failed). Clear it in any case; that wipes all keys. */
 int tern_noise_core_init(tern_noise_core *c, bool initiator, tern_span prologue,
-                         const tern_noise_pair *s, const uint8_t ephemeral[TERN_X25519]);
+                         const tern_x25519_pair *s, const tern_x25519_pair *e);
 void tern_noise_core_clear(tern_noise_core *c);
 /* Whether the next message is ours to write. */
 bool tern_noise_core_writes(const tern_noise_core *c);
@@ -112,12 +108,12 @@ const char *tern_noise_muxer(bool initiator, const char *const *ours,
 typedef struct tern_noise_config {
     bool initiator;
     tern_span prologue;
-    const tern_noise_pair *s;       /* static pair; copied */
-    uint8_t ephemeral[TERN_X25519]; /* fresh random bytes; the caller wipes its copy */
-    tern_span identity;             /* what tern_noise_payload_identity wrote; copied */
-    tern_peer_id expected;          /* len 0 = anybody */
-    const char *const *muxers;      /* offered; must outlive the handshake; NULL = none */
-    const tern_span *certhashes;    /* announced; copied */
+    const tern_x25519_pair *s;   /* static pair; copied */
+    tern_x25519_pair e;          /* ephemeral, a new one; the caller wipes its copy */
+    tern_span identity;          /* what tern_noise_payload_identity wrote; copied */
+    tern_peer_id expected;       /* len 0 = anybody */
+    const char *const *muxers;   /* offered; must outlive the handshake; NULL = none */
+    const tern_span *certhashes; /* announced; copied */
     size_t certhash_count;
     tern_counters *counters; /* where refusals are counted */
     tern_known *known;       /* must outlive the handshake; NULL: every signature is verified */

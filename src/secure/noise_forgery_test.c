@@ -63,8 +63,8 @@ static int forge(side *victim, bool victim_initiates, const forgery *f)
 
     side_init(&forger, !victim_initiates, &unused);
     side_start(victim, victim_initiates, (tern_noise_config){.muxers = yamux_only});
-    assert_int_equal(
-        tern_noise_core_init(&core, !victim_initiates, nothing, &forger.s, unused.ephemeral), 0);
+    assert_int_equal(tern_noise_core_init(&core, !victim_initiates, nothing, &forger.s, &unused.e),
+                     0);
     if (f->bad_e != NULL) {
         memcpy(core.e.public, f->bad_e, 32);
     }
@@ -122,7 +122,7 @@ static void wrong_signature(const side *x, tern_buf *out)
 
 static void signature_of_other_key(const side *x, tern_buf *out)
 {
-    tern_noise_pair other = pair_filled(0x77);
+    tern_x25519_pair other = pair_filled(0x77);
     assert_int_equal(tern_noise_payload_identity(x->key, other.public, out), 0);
 }
 
@@ -449,7 +449,7 @@ static void replays_are_refused(void **state)
         tern_noise_config config = {0};
         stage(&i, &r, role);
         side_init(&again, role == 0, &config);
-        memset(config.ephemeral, 0x55, 32); /* another run: only the ephemeral key differs */
+        config.e = pair_filled(0x55); /* another run: only the ephemeral key differs */
         assert_int_equal(tern_noise_handshake_init(&again.h, &config), 0);
         if (role == 1) { /* the responder has read m1 too */
             side other;
@@ -494,10 +494,10 @@ static void first_message_may_have_a_payload(void **state)
     side r;
     tern_noise_core core;
     tern_buf frame;
-    tern_noise_pair s = pair_filled(0x11);
-    uint8_t e[32] = {9};
+    tern_x25519_pair s = pair_filled(0x11);
+    tern_x25519_pair e = pair_filled(9);
     side_start(&r, false, (tern_noise_config){0});
-    assert_int_equal(tern_noise_core_init(&core, true, nothing, &s, e), 0);
+    assert_int_equal(tern_noise_core_init(&core, true, nothing, &s, &e), 0);
     forge_message(&core, (tern_span){(const uint8_t *)"hello", 5}, &frame);
     assert_int_equal(give(&r, &frame), 0);
     overhear(&core, &r);

@@ -234,8 +234,8 @@ int tern_noise_handshake_init(tern_noise_handshake *h, const tern_noise_config *
     tern_buf_init(&h->part, 2 + TERN_NOISE_HANDSHAKE_MAX);
     tern_buf_init(&h->out, 0);
     tern_buf_init(&h->certhashes, 0);
-    int e = tern_noise_core_init(&h->core, config->initiator, config->prologue, config->s,
-                                 config->ephemeral);
+    int e =
+        tern_noise_core_init(&h->core, config->initiator, config->prologue, config->s, &config->e);
     if (e == 0) {
         e = tern_buf_append(&h->payload, config->identity.data, config->identity.len);
     }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "core/spare_pair.h"
 #include "secure/tls_handshake.h"
 #include "tls/mutual.h"
 
@@ -197,6 +198,11 @@ static void list_alpn(tls_op *t)
     t->alpn[n] = ALPN_LIBP2P;
 }
 
+static int new_pair(void *owner, tern_x25519_pair *ret)
+{
+    return tern_spare_pair_take(((tls_op *)owner)->op->net, ret);
+}
+
 static int start_handshake(tls_op *t)
 {
     tern_secure_op *op = t->op;
@@ -214,6 +220,7 @@ static int start_handshake(tls_op *t)
                                                .cert = t->identity->cert,
                                                .alpn = t->alpn,
                                                .judge = judge,
+                                               .pair = new_pair,
                                                .owner = t},
                             &engine);
     if (e == 0) {

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/spare_pair.h"
 #include "streams/tcp.h"
 
 /* Codes of closes (libp2p specs, error codes). */
@@ -76,6 +77,7 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     swarm->net.limits = *limits;
     swarm->net.agent = agent;
     swarm->net.ops = &net_ops;
+    swarm->net.spare = tern_spare_pair_new();
     swarm->transports = transports;
     swarm->parts = *parts;
     swarm->events = events;
@@ -90,6 +92,7 @@ int tern_swarm_new(tern_loop *loop, tern_key *key, const tern_limits *limits, co
     tern_tally_init(&swarm->blocks);
     tern_peerstore_init(&swarm->store);
     if (tern_book_new(loop, &swarm->net.counters, &swarm->book) != 0) {
+        tern_spare_pair_free(swarm->net.spare);
         tern_key_unref(swarm->net.key);
         tern_free(swarm);
         return TERN_E_NOMEM;
@@ -120,6 +123,7 @@ void tern_swarm_free(tern_swarm *swarm)
     tern_gater_free(&swarm->gater);
     tern_map_free(&swarm->peers);
     tern_tally_free(&swarm->blocks);
+    tern_spare_pair_free(swarm->net.spare);
     tern_key_unref(swarm->net.key);
     tern_free(swarm);
 }

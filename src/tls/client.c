@@ -126,7 +126,7 @@ static int on_retry(tern_handshake *h, const server_hello *s, tern_span whole)
     if (h->offered && tls_hash(h->psk.cipher) != kind) {
         h->offered = 0;
     }
-    int e = s->group != 0 ? tls_share_make(&h->share, s->group) : 0;
+    int e = s->group != 0 ? tls_share_make(h, s->group) : 0;
     if (e != 0) {
         return e;
     }

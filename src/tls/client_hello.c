@@ -151,7 +151,7 @@ int tls_client_start(tern_handshake *h)
 {
     tern_random(h->random, sizeof h->random);
     h->cert = h->config.cert;
-    int e = tls_share_make(&h->share, TLS_X25519);
+    int e = tls_share_make(h, TLS_X25519);
     if (e == 0) {
         e = tls_send_hello(h, (tern_span){NULL, 0});
     }

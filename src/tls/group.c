@@ -7,16 +7,27 @@ size_t tls_share_size(uint16_t group)
     return group == TLS_X25519 ? TERN_X25519 : group == TLS_P256 ? TERN_P256_POINT : 0;
 }
 
-int tls_share_make(tls_share *s, uint16_t group)
+int tls_share_make(tern_handshake *h, uint16_t group)
 {
+    tls_share *s = &h->share;
     tls_share_clear(s);
     s->group = group;
     if (group == TLS_P256) {
         s->p256 = tern_p256_new(s->public);
         return s->p256 != NULL ? 0 : TERN_E_NOMEM;
     }
-    tern_random(s->secret, sizeof s->secret);
-    return tern_x25519_public(s->secret, s->public);
+    if (h->ops->pair == NULL) {
+        tern_random(s->secret, sizeof s->secret);
+        return tern_x25519_public(s->secret, s->public);
+    }
+    tern_x25519_pair pair;
+    int e = h->ops->pair(h->owner, &pair);
+    if (e == 0) {
+        memcpy(s->secret, pair.secret, sizeof pair.secret);
+        memcpy(s->public, pair.public, sizeof pair.public);
+        tern_wipe(&pair, sizeof pair);
+    }
+    return e;
 }
 
 void tls_share_clear(tls_share *s)

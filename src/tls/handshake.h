@@ -86,6 +86,8 @@ typedef struct tern_handshake_ops {
     int (*params_in)(void *owner, tern_span params);
     /* Ours; the length, or negative. */
     ssize_t (*params_out)(void *owner, uint8_t *out, size_t cap);
+    /* A new key pair for the exchange; NULL: it is made when it is needed. */
+    int (*pair)(void *owner, tern_x25519_pair *ret);
     /* Server: which protocol, certificate and ticket. Spans in *hello live until it returns. */
     int (*hello)(void *owner, const tern_hello *hello, tern_answer *answer);
     /* Server: it is resumed; the client has the PSK. */

@@ -164,8 +164,8 @@ int tls_finished(tern_handshake *h, bool server, uint8_t *ret);
 int tls_tell(tern_handshake *h, tern_level level, bool out);
 
 /* ---- group.c ---- */
-/* A fresh pair. TERN_E_CRYPTO, TERN_E_NOMEM. */
-int tls_share_make(tls_share *s, uint16_t group);
+/* A fresh pair into h->share. TERN_E_CRYPTO, TERN_E_NOMEM. */
+int tls_share_make(tern_handshake *h, uint16_t group);
 size_t tls_share_size(uint16_t group); /* 0: not one of ours */
 void tls_share_clear(tls_share *s);
 /* With the peer's; TERN_E_INVALID: that is none. */

@@ -172,6 +172,16 @@ static int on_certificate(void *owner, tern_span der, unsigned count)
     return s->judged;
 }
 
+static int new_pair(void *owner, tern_x25519_pair *ret)
+{
+    const tern_tls_mutual *o = &((mutual *)owner)->s->options;
+    if (o->pair != NULL) {
+        return o->pair(o->owner, ret);
+    }
+    tern_random(ret->secret, sizeof ret->secret);
+    return tern_x25519_public(ret->secret, ret->public);
+}
+
 static int on_done(void *owner)
 {
     mutual *m = owner;
@@ -182,6 +192,7 @@ static int on_done(void *owner)
 static const tern_handshake_ops core_ops = {
     .send = on_send,
     .secret = on_secret,
+    .pair = new_pair,
     .hello = on_hello,
     .certificate = on_certificate,
     .done = on_done,

@@ -19,6 +19,8 @@ typedef struct tern_tls_mutual {
     /* Judges the one certificate that the peer showed (count says how many it was). 0, or an error
      * with *ret (which may be NULL) filled. */
     int (*judge)(void *owner, tern_span certificate, size_t count, tern_error *ret);
+    /* A new key pair for the exchange; NULL: it is made when it is needed. 0 or TERN_E_CRYPTO. */
+    int (*pair)(void *owner, tern_x25519_pair *ret);
     void *owner;
 } tern_tls_mutual;
 

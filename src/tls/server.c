@@ -333,7 +333,7 @@ static int on_client_hello(tern_handshake *h, tern_span body, tern_span whole)
                         "the client does not verify ECDSA on P-256");
     }
     if (e == 0) {
-        e = tls_share_make(&h->share, group);
+        e = tls_share_make(h, group);
     }
     return e == 0 ? respond(h, &hello, &answer, share) : e;
 }

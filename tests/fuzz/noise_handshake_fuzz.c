@@ -18,7 +18,7 @@ static const tern_span nothing = {NULL, 0};
 static tern_counters counters;
 
 /* Our identity and static key, made once from fixed bytes. */
-static const tern_noise_pair *identity(tern_span *ret_payload)
+static const tern_x25519_pair *identity(tern_span *ret_payload)
 {
     static const uint8_t key_bytes[] =
         "\x08\x01\x12\x40"
@@ -26,7 +26,7 @@ static const tern_noise_pair *identity(tern_span *ret_payload)
         "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f"
         "\x03\xa1\x07\xbf\xf3\xce\x10\xbe\x1d\x70\xdd\x18\xe7\x4b\xc0\x99"
         "\x67\xe4\xd6\x30\x9b\xa5\x0d\x5f\x1d\xdc\x86\x64\x12\x55\x31\xb8";
-    static tern_noise_pair pair;
+    static tern_x25519_pair pair;
     static uint8_t payload[256];
     static size_t len;
     if (len == 0) {
@@ -54,8 +54,11 @@ static void start(tern_noise_handshake *h, bool initiator)
         .initiator = initiator,
         .muxers = muxers,
         .counters = &counters,
-        .ephemeral = {0x22},
+        .e = {.secret = {0x22}},
     };
+    if (tern_x25519_public(config.e.secret, config.e.public) != 0) {
+        abort();
+    }
     config.s = identity(&config.identity);
     if (tern_noise_handshake_init(h, &config) != 0) {
         abort();
@@ -102,11 +105,13 @@ static void forged(bool initiator, tern_span payload)
     tern_buf out;
     tern_span unused;
     size_t used;
-    static const uint8_t ephemeral[32] = {0x44};
+    tern_x25519_pair ephemeral = {.secret = {0x44}};
 
     start(&h, initiator);
     tern_buf_init(&out, 0);
-    int e = tern_noise_core_init(&peer, !initiator, nothing, identity(&unused), ephemeral);
+    int e = tern_x25519_public(ephemeral.secret, ephemeral.public);
+    e = e != 0 ? e
+               : tern_noise_core_init(&peer, !initiator, nothing, identity(&unused), &ephemeral);
     if (e == 0 && !initiator) {
         e = tern_buf_append(&out, "\0\x20", 2);
         e = e != 0 ? e : tern_noise_core_write(&peer, nothing, &out);

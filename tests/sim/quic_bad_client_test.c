@@ -62,7 +62,8 @@ static void tear_down(world *x)
     sim_nodes_run(&x->w, 60 * TERN_SEC);
     assert_int_equal(tern_node_net(x->b->node)->natives, 0);
     assert_int_equal(tern_node_net(x->b->node)->pending.count, 0);
-    assert_in_range(tern_mem_bytes(), 0, x->bytes + 4096);
+    assert_in_range(tern_mem_bytes(), 0,
+                    x->bytes + 12288); /* the heap of timers stays as long as it was */
     serves(x);
     tern_key_unref(x->identity);
     sim_nodes_clear(&x->w);

@@ -33,15 +33,15 @@ static inline tern_key *key_of(const char *hex)
     return key;
 }
 
-static inline tern_noise_pair pair_of(const uint8_t secret[32])
+static inline tern_x25519_pair pair_of(const uint8_t secret[32])
 {
-    tern_noise_pair pair;
+    tern_x25519_pair pair;
     memcpy(pair.secret, secret, 32);
     assert_int_equal(tern_x25519_public(pair.secret, pair.public), 0);
     return pair;
 }
 
-static inline tern_noise_pair pair_filled(uint8_t byte)
+static inline tern_x25519_pair pair_filled(uint8_t byte)
 {
     uint8_t secret[32];
     memset(secret, byte, sizeof secret);
@@ -50,7 +50,7 @@ static inline tern_noise_pair pair_filled(uint8_t byte)
 
 typedef struct side {
     tern_key *key;
-    tern_noise_pair s;
+    tern_x25519_pair s;
     tern_buf identity;
     tern_counters counters;
     tern_noise_handshake h;
@@ -66,7 +66,7 @@ static inline void side_init(side *x, bool initiator, tern_noise_config *config)
     assert_int_equal(tern_noise_payload_identity(x->key, x->s.public, &x->identity), 0);
     config->initiator = initiator;
     config->s = &x->s;
-    memset(config->ephemeral, initiator ? 0x22 : 0x44, 32);
+    config->e = pair_filled(initiator ? 0x22 : 0x44);
     config->identity = buf_span(&x->identity);
     config->counters = &x->counters;
 }
