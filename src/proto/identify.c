@@ -4,9 +4,9 @@
  *   serve a peer opens it, we write one message and end
  *   push  we open /ipfs/id/push/1.0.0, write one message and end; and the same the other way round
  *
- * A peer on this machine hears all our addresses, a private one no loopback ones, a public one public
- * ones only. The signed record of each of these audiences is kept for a minute: signing is the dear
- * part. */
+ * A peer on this machine hears all our addresses, a private one no loopback ones, a public one
+ * public ones only. The signed record of each of these audiences is kept for a minute: signing is
+ * the dear part. */
 #include "proto/identify.h"
 
 #include "base/error.h"
@@ -66,7 +66,8 @@ static bool may_hear(enum audience audience, const tern_multiaddr *addr)
     if (!tern_ma_endpoint(addr, &e, &transport)) {
         return true;
     }
-    return audience == TO_THIS_MACHINE || (audience == TO_PRIVATE && !tern_endpoint_is_loopback(&e)) ||
+    return audience == TO_THIS_MACHINE ||
+           (audience == TO_PRIVATE && !tern_endpoint_is_loopback(&e)) ||
            tern_endpoint_is_public(&e);
 }
 
