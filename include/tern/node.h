@@ -187,7 +187,8 @@ TERN_API int tern_node_run(tern_node *node);
 /* Runs the own loop on a thread; returns at once. TERN_E_STATE, TERN_E_NOMEM. */
 TERN_API int tern_node_start(tern_node *node);
 /* From any thread: closes listeners, dials and connections in good order (three seconds at most),
- * then on_stopped. Twice is once. */
+ * then on_stopped. From there on nothing of the node keeps an embedder's loop running but sockets
+ * that say their last words, for seconds. Twice is once. */
 TERN_API void tern_node_stop(tern_node *node);
 /* After it stopped (or before it ever ran). Joins the thread of tern_node_start, stopping it first.
  * On an embedder's loop: only after on_stopped and outside of it; the loop must run on for a few

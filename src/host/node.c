@@ -140,10 +140,21 @@ static void stop_loop(void *arg)
     tern_loop_stop(arg);
 }
 
+/* What transports keep beyond a connection, and their timers. These would keep an embedder's loop
+ * running, so it goes as soon as the node has stopped. */
+static void free_transports(tern_node *node)
+{
+    tern_node_free_certificates(node);
+    tern_webtransport_free(tern_node_net(node));
+    tern_quic_free(tern_node_net(node));
+}
+
 static void on_stopped(void *owner)
 {
     tern_node *node = owner;
     node->swarm_stopped = true;
+    tern_identify_stop(node->identify);
+    free_transports(node);
     tern_node_part_stopped(node);
 }
 
@@ -485,9 +496,7 @@ void tern_node_free(tern_node *node)
     if (node->swarm != NULL) {
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);
-        tern_node_free_certificates(node);
-        tern_webtransport_free(tern_node_net(node));
-        tern_quic_free(tern_node_net(node));
+        free_transports(node);
     }
     tern_swarm_free(node->swarm);
     tern_page_free(node->page);

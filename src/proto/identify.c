@@ -383,6 +383,13 @@ void tern_identify_push(tern_identify *id)
     }
 }
 
+void tern_identify_stop(tern_identify *id)
+{
+    if (id != NULL) {
+        tern_timer_stop(&id->push_timer);
+    }
+}
+
 /* ---- birth and end ---- */
 
 tern_identify *tern_identify_new(tern_net *net)

@@ -26,5 +26,7 @@ void tern_identify_ask(tern_identify *id, tern_conn *conn);
 /* Our addresses or protocols changed: a full message to every peer that speaks push, collected over
  * one second, at most 32 at once. */
 void tern_identify_push(tern_identify *id);
+/* The net has stopped: nobody is there to be told. NULL is nothing. */
+void tern_identify_stop(tern_identify *id);
 
 #endif

@@ -47,6 +47,7 @@ struct tern_book {
     tern_timer timer;
     writer *writer; /* NULL without a file */
     bool busy;      /* a batch is out */
+    bool resting;   /* what is pending waits for tern_book_free */
     bool troubled;  /* told already */
     unsigned failures;
     tern_book_trouble *trouble;
@@ -190,7 +191,8 @@ static void on_time(tern_timer *timer);
 
 static void arm(tern_book *book)
 {
-    if (!book->busy && !tern_list_empty(&book->changes) && !tern_timer_armed(&book->timer)) {
+    if (!book->busy && !book->resting && !tern_list_empty(&book->changes) &&
+        !tern_timer_armed(&book->timer)) {
         tern_timer_start(book->loop, &book->timer,
                          tern_loop_now(book->loop) + (COLLECT_TIME << book->failures), on_time);
     }
@@ -436,6 +438,12 @@ static void close_writer(tern_book *book)
     if (!book->busy) {
         free_writer(w);
     }
+}
+
+void tern_book_rest(tern_book *book)
+{
+    book->resting = true;
+    tern_timer_stop(&book->timer);
 }
 
 void tern_book_free(tern_book *book)

@@ -37,6 +37,8 @@ int tern_book_new(tern_loop *loop, tern_counters *counters, tern_book **ret);
  * tern_store_load's) the book stays in memory. */
 int tern_book_open(tern_book *book, const char *folder, tern_book_visit *visit, void *arg,
                    tern_book_trouble *trouble, tern_error *reterr);
+/* No timer from here on: what is pending is written by free. */
+void tern_book_rest(tern_book *book);
 /* Writes what is pending, waiting for the disk, and frees. NULL is nothing. */
 void tern_book_free(tern_book *book);
 

@@ -557,6 +557,11 @@ static void identified(tern_net *net, tern_conn *conn, const tern_identity *iden
 static void on_stopped(tern_deferred *d)
 {
     tern_swarm *swarm = TERN_CONTAINER(d, tern_swarm, stopped);
+    /* No timer is left armed: it would keep an embedder's loop running. */
+    tern_spare_pair_free(swarm->net.spare);
+    swarm->net.spare = NULL;
+    tern_timer_stop(&swarm->connmgr.timer);
+    tern_book_rest(swarm->book);
     swarm->events->on_stopped(swarm->owner);
 }
 

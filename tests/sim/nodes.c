@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "loop/backend.h"
 #include "suite/ear.h"
 
 /* ---- events ---- */
@@ -185,7 +186,9 @@ void sim_node_end(sim_node *n)
     tern_node_stop(n->node);
     assert_true(sim_nodes_wait(n->world, &n->stopped, 1, 10 * TERN_SEC));
     assert_int_equal(n->stopped, 1);
+    size_t timers = n->host->sched->len;
     tern_node_free(n->node);
+    assert_int_equal(n->host->sched->len, timers); /* none was left armed: see embed_test.c */
     n->node = NULL;
 }
 

@@ -73,6 +73,11 @@ static void test_embedded(void **state)
     assert_int_equal(e.stopped, 2);
     assert_true(e.rtt > 0);
     assert_true(e.ticks > 0);
+    uv_timer_stop(&e.ticker);
+    for (int turn = 0; turn < 4; turn++) { /* to the end of the one in which they stopped */
+        uv_run(&e.loop, UV_RUN_NOWAIT);
+    }
+    assert_false(uv_loop_alive(&e.loop)); /* nothing of stopped nodes keeps it running */
     tern_node_free(e.client);
     tern_node_free(e.server);
     uv_close((uv_handle_t *)&e.ticker, NULL);
