@@ -139,7 +139,8 @@ async function send (stream, bytes) {
   if (!stream.send(bytes)) await stream.onDrain()
 }
 
-// So many pings over one stream, one after the other: { answered, p50, last } in ms, the last by the page's clock.
+// So many pings over one stream, one after the other: { answered, p50, last } in ms, the last by the page's clock. Both sides have
+// ended the stream then: js-libp2p permits one at a time.
 async function pings (count) {
   const stream = await connection.newStream(PING)
   const times = []
@@ -150,6 +151,7 @@ async function pings (count) {
     missing -= data.byteLength
     if (missing === 0) next.resolve()
   })
+  const closed = new Promise((resolve) => stream.addEventListener('close', resolve, { once: true }))
   stream.addEventListener('close', ({ error }) => next.reject(error ?? new Error('the ping stream ended')))
   while (times.length < count) {
     next = Promise.withResolvers()
@@ -162,5 +164,6 @@ async function pings (count) {
   }
   next.promise.catch(() => {})
   await stream.close()
+  await closed
   return { answered: times.length, last, p50: times.sort((a, b) => a - b)[times.length >> 1] }
 }
