@@ -3,13 +3,13 @@
 
 #include "base/mem.h"
 
-/* Older ones are not used: a secret should not lie about for the whole life of a quiet node. */
+/* Older ones are wiped: a secret should not lie about for the whole life of a quiet node. */
 #define SPARE_TIME (60 * TERN_SEC)
 
 struct tern_spare_pair {
-    tern_timer timer; /* armed: another is to be made */
+    tern_timer timer; /* there is none: it is to be made; else it is to be wiped */
     tern_x25519_pair pair;
-    uint64_t until; /* 0: there is none */
+    bool there;
 };
 
 static int make(tern_loop *loop, tern_x25519_pair *ret)
@@ -21,13 +21,13 @@ static int make(tern_loop *loop, tern_x25519_pair *ret)
 static void on_time(tern_timer *timer)
 {
     tern_spare_pair *s = TERN_CONTAINER(timer, tern_spare_pair, timer);
-    if (s->until == 0 && make(timer->loop, &s->pair) == 0) {
-        s->until = tern_loop_now(timer->loop) + SPARE_TIME;
-        tern_timer_start(timer->loop, timer, s->until, on_time);
+    if (!s->there && make(timer->loop, &s->pair) == 0) {
+        s->there = true;
+        tern_timer_start(timer->loop, timer, tern_loop_now(timer->loop) + SPARE_TIME, on_time);
         return;
     }
     tern_wipe(&s->pair, sizeof s->pair);
-    s->until = 0;
+    s->there = false;
 }
 
 tern_spare_pair *tern_spare_pair_new(void)
@@ -48,10 +48,10 @@ int tern_spare_pair_take(tern_net *net, tern_x25519_pair *ret)
 {
     tern_spare_pair *s = net->spare;
     int e = 0;
-    if (s != NULL && s->until != 0) {
+    if (s != NULL && s->there) {
         *ret = s->pair;
         tern_wipe(&s->pair, sizeof s->pair);
-        s->until = 0;
+        s->there = false;
     } else {
         e = make(net->loop, ret);
     }

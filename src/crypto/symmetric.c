@@ -195,6 +195,12 @@ int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span
     return 0;
 }
 
+int tern_x25519_new(tern_x25519_pair *ret)
+{
+    tern_random(ret->secret, sizeof ret->secret);
+    return tern_x25519_public(ret->secret, ret->public);
+}
+
 int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519])
 {
     return tern_sodium_ready() && crypto_scalarmult_curve25519_base(ret_public, secret) == 0

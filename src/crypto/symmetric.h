@@ -34,12 +34,13 @@ int tern_aead_seal(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span
 int tern_aead_open(tern_aead *c, const uint8_t nonce[TERN_AEAD_NONCE], tern_span ad, uint8_t *p,
                    size_t n);
 
-/* X25519: a key pair from 32 secret bytes, and the shared secret. TERN_E_CRYPTO, also for the
- * all-zero result that small-order points give. */
+/* X25519 (RFC 7748): a new key pair, one from 32 secret bytes, and the shared secret.
+ * TERN_E_CRYPTO, also for the all-zero result that small-order points give. */
 typedef struct tern_x25519_pair {
     uint8_t secret[TERN_X25519], public[TERN_X25519];
 } tern_x25519_pair;
 
+int tern_x25519_new(tern_x25519_pair *ret);
 int tern_x25519_public(const uint8_t secret[TERN_X25519], uint8_t ret_public[TERN_X25519]);
 int tern_x25519(const uint8_t secret[TERN_X25519], const uint8_t peer[TERN_X25519],
                 uint8_t ret_shared[TERN_X25519]);

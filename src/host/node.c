@@ -5,10 +5,8 @@
 #include "host/host.h"
 #include "host/parts.h"
 #include "loop/uv.h"
-#include "quic/quic.h"
 #include "secure/noise.h"
 #include "secure/tls.h"
-#include "webtransport/webtransport.h"
 
 #ifndef TERN_VERSION
 #define TERN_VERSION "0"
@@ -140,21 +138,13 @@ static void stop_loop(void *arg)
     tern_loop_stop(arg);
 }
 
-/* What transports keep beyond a connection, and their timers. These would keep an embedder's loop
- * running, so it goes as soon as the node has stopped. */
-static void free_transports(tern_node *node)
-{
-    tern_node_free_certificates(node);
-    tern_webtransport_free(tern_node_net(node));
-    tern_quic_free(tern_node_net(node));
-}
-
 static void on_stopped(void *owner)
 {
     tern_node *node = owner;
     node->swarm_stopped = true;
     tern_identify_stop(node->identify);
-    free_transports(node);
+    tern_node_free_certificates(node); /* their timer looks at the files */
+    tern_parts_let_go(tern_node_net(node));
     tern_node_part_stopped(node);
 }
 
@@ -496,7 +486,8 @@ void tern_node_free(tern_node *node)
     if (node->swarm != NULL) {
         tern_noise_identity_free(tern_node_net(node)->noise);
         tern_tls_identity_free(tern_node_net(node)->tls);
-        free_transports(node);
+        tern_node_free_certificates(node);
+        tern_parts_let_go(tern_node_net(node));
     }
     tern_swarm_free(node->swarm);
     tern_page_free(node->page);

@@ -78,3 +78,9 @@ const char *tern_transport_for(const tern_multiaddr *addr)
     }
     return NULL;
 }
+
+void tern_parts_let_go(tern_net *net)
+{
+    tern_webtransport_free(net);
+    tern_quic_free(net);
+}

@@ -12,4 +12,8 @@ extern const tern_transport *const tern_parts_transports[]; /* NULL-terminated, 
 extern const tern_secure *const tern_parts_secures[];       /* best first */
 extern const tern_mux *const tern_parts_muxes[];            /* best first */
 
+/* What the transports keep beyond a connection goes, with its timers, which would keep an
+ * embedder's loop running: as soon as the net has stopped. Twice is once. */
+void tern_parts_let_go(tern_net *net);
+
 #endif

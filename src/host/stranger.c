@@ -4,10 +4,8 @@
 #include "base/mem.h"
 #include "host/host.h"
 #include "host/parts.h"
-#include "quic/quic.h"
 #include "secure/noise.h"
 #include "secure/tls.h"
-#include "webtransport/webtransport.h"
 
 enum { CONNS_MAX = 64 };
 #define DIAL_TIME (10 * TERN_SEC)
@@ -48,6 +46,7 @@ static void on_stopped(void *owner)
 {
     tern_stranger *s = owner;
     s->stopped = true;
+    tern_parts_let_go(&s->swarm->net);
     tern_node_part_stopped(s->node);
 }
 
@@ -66,8 +65,7 @@ static void free_stranger(tern_stranger *s)
     if (s->swarm != NULL) {
         tern_noise_identity_free(s->swarm->net.noise);
         tern_tls_identity_free(s->swarm->net.tls);
-        tern_webtransport_free(&s->swarm->net);
-        tern_quic_free(&s->swarm->net);
+        tern_parts_let_go(&s->swarm->net);
         tern_swarm_free(s->swarm);
     }
     tern_free(s);

@@ -117,7 +117,7 @@ static void test_audiences(void **state)
     assert_string_equal(private->addrs, "/ip4/10.0.0.2/tcp/4001,/ip4/8.8.4.4/tcp/4002,");
     assert_string_equal(public->addrs, "/ip4/8.8.4.4/tcp/4002,");
     assert_true(private->signed_record && public->signed_record);
-    /* So does somebody on the same machine hear all, by whichever address: ICE chooses any. */
+    /* Somebody on the same machine hears all, whichever address he comes from: ICE chooses any, */
     tern_conn *conn = tern_swarm_find(b->node->swarm, &private->id);
     assert_non_null(conn);
     tern_multiaddr_unref(conn->facts.local);
@@ -126,7 +126,7 @@ static void test_audiences(void **state)
     sim_nodes_run(&w, 2 * TERN_SEC);
     assert_non_null(strstr(private->addrs, "/ip4/127.0.0.1/tcp/4003,"));
     assert_null(strstr(public->addrs, "127.0.0.1"));
-    /* ... and by its loopback address. */
+    /* ... the loopback one as well. */
     tern_node *local;
     tern_options o;
     tern_options_init(&o);

@@ -175,11 +175,7 @@ static int on_certificate(void *owner, tern_span der, unsigned count)
 static int new_pair(void *owner, tern_x25519_pair *ret)
 {
     const tern_tls_mutual *o = &((mutual *)owner)->s->options;
-    if (o->pair != NULL) {
-        return o->pair(o->owner, ret);
-    }
-    tern_random(ret->secret, sizeof ret->secret);
-    return tern_x25519_public(ret->secret, ret->public);
+    return o->pair != NULL ? o->pair(o->owner, ret) : tern_x25519_new(ret);
 }
 
 static int on_done(void *owner)
